@@ -1,0 +1,149 @@
+"""Costs that one would rather not write by hand: quadratic tracking costs, a smooth |x|.
+
+A weight is read by the number of its axes, never by its size: a number s is s I, [n] is a
+diagonal, [n, n] a matrix, [T, n, n] a matrix for each stage t. A reference is [n], or [K, n] for
+one a stage; a series that ends early holds its last entry.
+
+Costs are pytrees with weights and references as leaves. In a `Problem` an array among them may be
+traced, differentiated and changed without a new trace; numbers, lists and tuples are constants.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+_WEIGHTS = "a number, [n], [n, n] or [T, n, n]"
+
+
+def quadratic(Q, R, *, cross=None, x_ref=None, u_ref=None) -> Callable:
+    """A quadratic stage cost; with `x_ref` and `u_ref`, the tracking of a reference.
+
+        1/2 dx' Q dx + 1/2 du' R du + dx' S du,    dx = x - x_ref(t),  du = u - u_ref(t)
+
+    Args:
+        Q, R: weights of the states and of the controls: a number, [n], [n, n] or [T, n, n] (with
+            m for n in R). Diagonals that change with time are `jax.vmap(jnp.diag)(diagonals)`.
+        cross: S, [n, m] or [T, n, m]; None is zero.
+        x_ref: [n] or [K, n] with K = T or T + 1, whose last belongs to `terminal_quadratic`;
+            None is zero.
+        u_ref: [m] or [K, m]; None is zero.
+
+    Returns:
+        (x, u, t, params) -> scalar, in the dtype of x. Differentiable in x, u, the weights and
+        the references.
+
+    Raises:
+        ValueError: a weight or a reference of a wrong shape, when called.
+
+    Source: Anderson, Moore (1990), Optimal Control: Linear Quadratic Methods.
+    """
+    return _Quadratic(Q, R, cross, x_ref, u_ref)
+
+
+def terminal_quadratic(Q, x_ref=None) -> Callable:
+    """A quadratic terminal cost: the distance of the last state to a goal.
+
+        1/2 (x - x_ref)' Q (x - x_ref)
+
+    Args:
+        Q: the weight: a number, [n] or [n, n].
+        x_ref: the goal, [n]; None is zero.
+
+    Returns:
+        (x, params) -> scalar, in the dtype of x. Differentiable in x, Q and x_ref.
+
+    Raises:
+        ValueError: a weight or a goal of a wrong shape, when called.
+    """
+    return _TerminalQuadratic(Q, x_ref)
+
+
+def smooth_abs(x: Float[Array, "..."], scale: ArrayLike) -> Float[Array, "..."]:
+    """|x| with a round bottom, entry by entry.
+
+        sqrt(x^2 + scale^2) - scale
+
+    Half a parabola of curvature 1 / scale where |x| is far below `scale` (in the unit of x, > 0,
+    a number or one an entry), |x| - scale far above. Infinitely differentiable in x and scale.
+
+    Source: Tassa, Mansard, Todorov (2014).
+    """
+    x = jnp.asarray(x)
+    scale = jnp.asarray(scale, jnp.result_type(x, float))
+    # without the difference of two numbers that are nearly equal when |x| is small
+    return x**2 / (jnp.sqrt(x**2 + scale**2) + scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Quadratic:
+    Q: Any
+    R: Any
+    cross: Any
+    x_ref: Any
+    u_ref: Any
+
+    def __call__(self, x: Float[Array, " n"], u: Float[Array, " m"], t, params=None):
+        dx = deviation("x_ref", x, self.x_ref, t)
+        du = deviation("u_ref", u, self.u_ref, t)
+        cost = quadratic_form("Q", self.Q, dx, t) + quadratic_form("R", self.R, du, t)
+        if self.cross is None:
+            return cost
+        cross = _at(jnp.asarray(self.cross, dx.dtype), t, axes=2)
+        if cross.shape != dx.shape + du.shape:
+            raise ValueError(
+                f"costs: cross has shape {jnp.shape(self.cross)}; wanted [n, m] = "
+                f"{dx.shape + du.shape} or [T, n, m]."
+            )
+        return cost + dx @ cross @ du
+
+
+@dataclasses.dataclass(frozen=True)
+class _TerminalQuadratic:
+    Q: Any
+    x_ref: Any
+
+    def __call__(self, x: Float[Array, " n"], params=None):
+        return quadratic_form("Q", self.Q, deviation("x_ref", x, self.x_ref))
+
+
+for _cost in (_Quadratic, _TerminalQuadratic):
+    _leaves = [field.name for field in dataclasses.fields(_cost)]
+    jax.tree_util.register_dataclass(_cost, data_fields=_leaves, meta_fields=[])
+
+
+def deviation(name: str, z: Float[Array, " n"], reference, t=None) -> Float[Array, " n"]:
+    """z less the reference of stage t; in the dtype of z."""
+    z = jnp.asarray(z)
+    if reference is None:
+        return z
+    series = jnp.asarray(reference, jnp.result_type(z, float))
+    value = series if t is None else _at(series, t, axes=1)
+    if value.shape != z.shape:
+        per_stage = f" or [K, {z.shape[0]}]" if t is not None else ", one goal"
+        raise ValueError(f"costs: {name} has shape {series.shape}; wanted {z.shape}{per_stage}.")
+    return z - value
+
+
+def quadratic_form(name: str, weight, z: Float[Array, " n"], t=None) -> Float[Array, ""]:
+    """1/2 z' W z with a weight as described at the top of this file."""
+    given = jnp.asarray(weight, jnp.result_type(z, float))
+    weight = given if t is None else _at(given, t, axes=2)
+    if weight.shape == ():
+        return 0.5 * weight * jnp.sum(z**2)
+    if weight.shape == z.shape:
+        return 0.5 * jnp.sum(weight * z**2)
+    if weight.shape == z.shape * 2:
+        return 0.5 * z @ weight @ z
+    raise ValueError(
+        f"costs: {name} has shape {given.shape}; wanted {_WEIGHTS} with n = {z.shape[0]}"
+        + (" (T is for stage costs)." if t is None else ".")
+    )
+
+
+def _at(series: Array, t, axes: int) -> Array:
+    """The entry of stage t of an array that has one axis more than `axes`."""
+    return jnp.take(series, t, axis=0, mode="clip") if series.ndim == axes + 1 else series

@@ -1,0 +1,4 @@
+"""lq"""
+from jaxmpc.lq.control_limited import Policy as Policy, control_limited_policy as control_limited_policy
+from jaxmpc.lq.problem import LQProblem as LQProblem, from_joint as from_joint
+from jaxmpc.lq.riccati import Factor as Factor, LQSolution as LQSolution, factor as factor, substitute as substitute

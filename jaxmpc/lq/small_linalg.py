@@ -1,0 +1,83 @@
+"""Products and factorisations of small matrices, written out.
+
+Inside a scan a library call per product dominates: XLA fuses these elementwise forms, and
+vectorises them over a batch, where `dot` and LAPACK are called once per element.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float
+
+_WRITTEN_OUT_PRODUCT = 16  # largest contracted dimension that is written out
+_WRITTEN_OUT_FACTOR = 6  # largest matrix that is factorised column by column
+
+
+def matmul(a: Float[Array, "i k"], b: Float[Array, "k j"]) -> Float[Array, "i j"]:
+    """a @ b."""
+    size = a.shape[1]
+    if size > _WRITTEN_OUT_PRODUCT:
+        return a @ b
+    out = a[:, 0, None] * b[None, 0, :]
+    for k in range(1, size):
+        out = out + a[:, k, None] * b[None, k, :]
+    return out
+
+
+def matvec(a: Float[Array, "i k"], b: Float[Array, " k"]) -> Float[Array, " i"]:
+    """a @ b."""
+    return matmul(a, b[:, None])[:, 0]
+
+
+class LDL(NamedTuple):
+    """M = L diag(pivots) L', L unit lower triangular."""
+
+    L: Float[Array, "m m"]
+    pivots: Float[Array, " m"]
+
+    def is_positive(self):
+        """Whether the factorised matrix was numerically positive definite."""
+        return jnp.min(self.pivots) > 0  # False for NaN
+
+
+def ldl(matrix: Float[Array, "m m"]) -> LDL:
+    """Factorise a symmetric matrix; a pivot that is not positive says that it is not definite."""
+    m = matrix.shape[0]
+    if m > _WRITTEN_OUT_FACTOR:
+        cholesky = jnp.linalg.cholesky(matrix)
+        diagonal = jnp.diagonal(cholesky)
+        failed = ~jnp.all(jnp.isfinite(diagonal))
+        safe = jnp.where(failed, 1.0, diagonal)
+        L = jnp.where(failed, jnp.eye(m, dtype=matrix.dtype), cholesky / safe)
+        return LDL(L, jnp.where(failed, -1.0, safe * safe))
+    # Definite up to rounding only: a pivot lost to cancellation is no pivot.
+    floor = 8 * m * jnp.finfo(matrix.dtype).eps * jnp.abs(jnp.diagonal(matrix))
+    columns, pivots = [], []
+    for j in range(m):
+        column = matrix[:, j]
+        for k in range(j):
+            column = column - columns[k] * (pivots[k] * columns[k][j])
+        pivot = jnp.where(column[j] > floor[j], column[j], -1.0)
+        below = jnp.arange(m) >= j
+        columns.append(jnp.where(below, column / pivot, 0.0))
+        pivots.append(pivot)
+    return LDL(jnp.stack(columns, axis=1), jnp.stack(pivots))
+
+
+def solve(factor: LDL, rhs: Float[Array, "m j"]) -> Float[Array, "m j"]:
+    """M^-1 rhs."""
+    L, pivots = factor
+    m = L.shape[0]
+    if m > _WRITTEN_OUT_FACTOR:
+        half = solve_triangular(L, rhs, lower=True, unit_diagonal=True) / pivots[:, None]
+        return solve_triangular(L, half, lower=True, trans="T", unit_diagonal=True)
+    rows = [rhs[i] for i in range(m)]
+    for i in range(m):
+        for k in range(i):
+            rows[i] = rows[i] - L[i, k] * rows[k]
+    rows = [row / pivots[i] for i, row in enumerate(rows)]
+    for i in reversed(range(m)):
+        for k in range(i + 1, m):
+            rows[i] = rows[i] - L[k, i] * rows[k]
+    return jnp.stack(rows)

@@ -1,0 +1,176 @@
+"""What to solve: `Problem`, the static functions and sizes of a trajectory optimisation problem."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+type_of_bound = Any  # None, a scalar, [m] or [T, m]
+_FUNCTIONS = (
+    "dynamics",
+    "stage_cost",
+    "terminal_cost",
+    "stage_inequality",
+    "stage_equality",
+    "terminal_inequality",
+    "terminal_equality",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """A discrete-time trajectory optimisation problem.
+
+        minimise    sum_{t<T} stage_cost(x_t, u_t, t, params) + terminal_cost(x_T, params)
+        subject to  x_{t+1} = dynamics(x_t, u_t, t, params),   x_0 given,
+                    lower <= u_t <= upper,
+                    stage_inequality(x_t, u_t, t, params) <= 0,  stage_equality(...) = 0,
+                    terminal_inequality(x_T, params) <= 0,       terminal_equality(...) = 0.
+
+    A pytree: the functions and the sizes are static, the bounds (and the arrays of a function
+    that is itself a pytree, such as an Equinox module) are leaves. Like every function that JAX
+    traces, the functions must be pure.
+
+    Args:
+        dynamics: (x [n], u [m], t, params) -> x_next [n].
+        stage_cost: (x [n], u [m], t, params) -> scalar. `t` is an integer array, 0 .. T-1.
+        terminal_cost: (x [n], params) -> scalar; None is zero.
+        horizon: the number T of controls; there are T + 1 states.
+        control_dim: the size m of a control.
+        control_bounds: (lower, upper), in the units of the controls: each None, a scalar, [m] or
+            [T, m]; infinite entries are allowed, and equal ones fix a control.
+        stage_inequality, stage_equality: (x, u, t, params) -> [p], [q].
+        terminal_inequality, terminal_equality: (x, params) -> [p], [q].
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what was wanted.
+    """
+
+    dynamics: Callable
+    stage_cost: Callable
+    terminal_cost: Callable | None = None
+    _: dataclasses.KW_ONLY
+    horizon: int
+    control_dim: int
+    control_bounds: tuple[Any, Any] | None = None
+    stage_inequality: Callable | None = None
+    stage_equality: Callable | None = None
+    terminal_inequality: Callable | None = None
+    terminal_equality: Callable | None = None
+
+    def __post_init__(self):
+        for name in _FUNCTIONS:
+            value, required = getattr(self, name), name in ("dynamics", "stage_cost")
+            if not callable(value) and (required or value is not None):
+                raise TypeError(f"Problem: {name} must be a function, got {_kind(value)}.")
+        for name in ("horizon", "control_dim"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise TypeError(f"Problem: {name} must be an int, got {_kind(value)}.")
+            if value < 1:
+                raise ValueError(f"Problem: {name} must be at least 1, got {value}.")
+        self._check_bounds()
+
+    def _check_bounds(self):
+        bounds = self.control_bounds
+        if bounds is None:
+            return
+        if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+            raise TypeError(
+                "Problem: control_bounds must be a pair (lower, upper), each None, a scalar, [m] "
+                f"or [T, m]; got {_kind(bounds)}."
+            )
+        object.__setattr__(self, "control_bounds", tuple(bounds))
+        for name, bound in zip(("lower", "upper"), bounds, strict=True):
+            if bound is None:
+                continue
+            shape, dtype = np.shape(bound), jax.dtypes.result_type(bound)
+            if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
+                raise TypeError(f"Problem: control_bounds ({name}) must be real, got {dtype}.")
+            allowed = ((), (self.control_dim,), (self.horizon, self.control_dim))
+            if shape not in allowed:
+                raise ValueError(
+                    f"Problem: control_bounds ({name}) has shape {shape}; wanted a scalar, "
+                    f"[m] = {allowed[1]} or [T, m] = {allowed[2]}."
+                )
+        lower, upper = bounds
+        concrete = not any(isinstance(b, jax.core.Tracer) for b in bounds)
+        if concrete and lower is not None and upper is not None:
+            if np.any(np.isnan(lower)) or np.any(np.isnan(upper)):
+                raise ValueError("Problem: control_bounds contain NaN; use +-inf for no bound.")
+            if np.any(np.asarray(lower) > np.asarray(upper)):
+                raise ValueError(
+                    "Problem: control_bounds have lower > upper: lower = "
+                    f"{np.asarray(lower)}, upper = {np.asarray(upper)}."
+                )
+
+    @property
+    def has_general_constraints(self) -> bool:
+        """Whether there is any constraint besides the bounds on the controls."""
+        return any(getattr(self, name) is not None for name in _FUNCTIONS[3:])
+
+    def limits(self, dtype) -> tuple[Float[Array, "T m"], Float[Array, "T m"]]:
+        """The control bounds as two full arrays; a missing bound is infinite."""
+        shape = (self.horizon, self.control_dim)
+        lower, upper = self.control_bounds or (None, None)
+        lower = -jnp.inf if lower is None else lower
+        upper = jnp.inf if upper is None else upper
+        return (
+            jnp.broadcast_to(jnp.asarray(lower, dtype), shape),
+            jnp.broadcast_to(jnp.asarray(upper, dtype), shape),
+        )
+
+
+def terminal_cost(problem: Problem, x: Float[Array, " n"], params: PyTree) -> Float[Array, ""]:
+    """The terminal cost, zero (in the state's dtype) where the problem has none."""
+    if problem.terminal_cost is None:
+        return jnp.zeros_like(x, shape=())
+    return problem.terminal_cost(x, params)
+
+
+def _kind(value) -> str:
+    return f"{type(value).__name__} ({value!r})"
+
+
+def _flatten(problem: Problem):
+    # A function that is a pytree with arrays in it (an Equinox module, jax.tree_util.Partial)
+    # brings them in as leaves, so that they are traced and differentiated like parameters.
+    functions = tuple(getattr(problem, name) for name in _FUNCTIONS)
+    leaves, treedef = jax.tree.flatten(functions)
+    arrays = tuple(leaf if _is_array(leaf) else None for leaf in leaves)
+    static = tuple(None if _is_array(leaf) else leaf for leaf in leaves)
+    return arrays, (treedef, static, problem.horizon, problem.control_dim)
+
+
+def _flatten_with_keys(problem: Problem):
+    arrays, static = _flatten(problem)
+    key = jax.tree_util.GetAttrKey
+    return ((key("control_bounds"), problem.control_bounds), (key("functions"), arrays)), static
+
+
+def _unflatten(static, children) -> Problem:
+    treedef, functions, horizon, control_dim = static
+    control_bounds, arrays = children
+    leaves = [a if f is None else f for a, f in zip(arrays, functions, strict=True)]
+    problem = object.__new__(Problem)  # no checks: JAX unflattens with placeholders for leaves
+    fields = dict(zip(_FUNCTIONS, jax.tree.unflatten(treedef, leaves), strict=True))
+    fields |= {"horizon": horizon, "control_dim": control_dim, "control_bounds": control_bounds}
+    for name, value in fields.items():
+        object.__setattr__(problem, name, value)
+    return problem
+
+
+def _is_array(leaf) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
+jax.tree_util.register_pytree_with_keys(
+    Problem,
+    _flatten_with_keys,
+    _unflatten,
+    lambda p: ((p.control_bounds, _flatten(p)[0]), _flatten(p)[1]),
+)

@@ -1,0 +1,114 @@
+"""What comes back: `Solution`, its parts, and the statuses with their sentences."""
+
+import dataclasses
+import enum
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Status(enum.IntEnum):
+    """How a solve ended; `Status(k).message` says it in a sentence."""
+
+    converged = 0
+    max_iterations = 1
+    line_search_failed = 2
+    regularization_limit = 3
+    infeasible = 4
+    non_finite = 5
+
+    @property
+    def message(self) -> str:
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.converged: "Converged: the scaled KKT residual is below the tolerance.",
+    Status.max_iterations: "Stopped at the iteration limit before the tolerance was reached.",
+    Status.line_search_failed: (
+        "No step along the search direction lowered the cost: rounding limits the accuracy, "
+        "or the functions are not smooth here."
+    ),
+    Status.regularization_limit: (
+        "The subproblem stayed non-convex, or every step failed, up to the largest regularization."
+    ),
+    Status.infeasible: "The constraints cannot be met; the least violating point is returned.",
+    Status.non_finite: (
+        "The cost, the dynamics or a derivative is not finite at the starting point, "
+        "or an input is NaN."
+    ),
+}
+
+
+class Gains(NamedTuple):
+    """The affine policy u = u* + feedforward + feedback (x - x*) around the solution.
+
+    `feedback[t]` is the derivative of the optimal u_t with respect to x_t (zero rows where a
+    bound is active); `feedforward` is the Newton step that remains, zero at a converged solution.
+    """
+
+    feedforward: Float[Array, "*b T m"]
+    feedback: Float[Array, "*b T m n"]
+
+
+class Multipliers(NamedTuple):
+    """Multipliers of the control bounds, all >= 0, in units of cost per unit of control.
+
+    The Lagrangian is  cost + sum_t lower_t . (lower bound - u_t) + upper_t . (u_t - upper bound).
+    """
+
+    lower: Float[Array, "*b T m"]
+    upper: Float[Array, "*b T m"]
+
+
+class Residuals(NamedTuple):
+    """Scaled KKT residuals (largest absolute entry), measured at the returned point.
+
+    Each is divided by max(100, mean absolute multiplier or costate) / 100, as IPOPT does
+    (Waechter and Biegler, 2006, eq. 5-6); `feasibility` (of dynamics and bounds) is not scaled.
+    """
+
+    stationarity: Float[Array, "*b"]
+    feasibility: Float[Array, "*b"]
+    complementarity: Float[Array, "*b"]
+
+    def largest(self) -> Float[Array, "*b"]:
+        """The largest of the three: the number that is compared with the tolerance."""
+        return jax.numpy.maximum(
+            jax.numpy.maximum(self.stationarity, self.feasibility), self.complementarity
+        )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Solution:
+    """The returned trajectory and how good it is; a pytree whose structure never changes.
+
+    Attributes:
+        states: [T+1, n], the trajectory; `states[0]` is x0.
+        controls: [T, m], inside their bounds whatever the status.
+        cost: [], the total cost.
+        gains: `feedforward` [T, m] and `feedback` [T, m, n] of the policy around the solution.
+        costates: [T+1, n]; `costates[t]` is the derivative of the optimal cost-to-go in x_t, the
+            multiplier of x_{t} = dynamics(...), in units of cost per unit of state.
+        multipliers: of the control bounds.
+        status: int32, a `Status`.
+        converged: bool, `status == Status.converged`.
+        iterations: int32, the number of Newton steps computed.
+        residuals: scaled KKT residuals at the returned point.
+
+    Differentiable: states, controls, cost, costates, multipliers and gains. The others have zero
+    derivatives.
+    """
+
+    states: Float[Array, "*b T+1 n"]
+    controls: Float[Array, "*b T m"]
+    cost: Float[Array, "*b"]
+    gains: Gains
+    costates: Float[Array, "*b T+1 n"]
+    multipliers: Multipliers
+    status: Int[Array, "*b"]
+    converged: Bool[Array, "*b"]
+    iterations: Int[Array, "*b"]
+    residuals: Residuals

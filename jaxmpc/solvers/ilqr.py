@@ -1,0 +1,213 @@
+"""Iterative LQR with bounded controls and second-order information."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxmpc.lq.control_limited import control_limited_policy
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Multipliers, Residuals, Status
+from jaxmpc.solvers import regularization
+from jaxmpc.solvers.line_search import Search, Trial, line_search
+from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite, status_array
+from jaxmpc.solvers.multiple_shooting import feasible_start
+from jaxmpc.solvers.options import check_choice, check_positive, default_tolerance
+from jaxmpc.solvers.regularization import Regularization, convexify
+from jaxmpc.solvers.report import print_iteration
+from jaxmpc.trajectory import (
+    Linearization,
+    costates,
+    kkt_residuals,
+    lagrangian_hessian,
+    linearize,
+    objective,
+    rollout,
+)
+
+
+class Conditions(NamedTuple):
+    """The KKT conditions at a trajectory: how far from optimal it is."""
+
+    costates: Float[Array, "T+1 n"]
+    multipliers: Multipliers
+    residuals: Residuals
+
+
+class ILQRState(NamedTuple):
+    """The nominal trajectory, and the one before with its conditions (to go back to)."""
+
+    nominal: Trial
+    previous: Trial
+    conditions: Conditions  # of `previous`; of `nominal` once the solver has terminated
+    regularization: Regularization
+    within_rounding: Bool[Array, ""]
+    iterations: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class ILQR:
+    """Control-limited differential dynamic programming, for problems with bounded controls.
+
+    Each iteration expands the problem along the nominal trajectory, minimises every stage's
+    Q-function over the box of its controls, and rolls the resulting policy out.
+
+    Attributes:
+        max_iterations: the limit on Newton steps.
+        tolerance: on the scaled KKT residual at the returned point; by default 1e-8 in float64
+            and 1e-4 in float32.
+        hessian: "gauss_newton" leaves the dynamics' curvature out and makes the cost's Hessian
+            convex where it is not; "exact" keeps both; "auto" takes Gauss-Newton steps far away
+            and exact ones where they succeed, so that the tail is quadratic.
+        riccati: the recursion; "auto" and "sequential" are the same at present.
+        trust_region: the most that a control may change in an iteration (in its own units), or
+            None.
+        verbose: print a table of iterations; compiled out otherwise.
+
+    Sources: Tassa, Mansard and Todorov (2014), 'Control-limited differential dynamic
+    programming'; Dunn and Bertsekas (1989) for Newton's method by stages.
+    """
+
+    max_iterations: int = 500
+    tolerance: float | None = None
+    hessian: str = "auto"
+    riccati: str = "auto"
+    trust_region: float | None = None
+    verbose: bool = False
+
+    def __post_init__(self):
+        check_positive("ILQR", "max_iterations", self.max_iterations, whole=True)
+        check_positive("ILQR", "tolerance", self.tolerance, optional=True)
+        check_positive("ILQR", "trust_region", self.trust_region, optional=True)
+        check_choice("ILQR", "hessian", self.hessian, ("auto", "gauss_newton", "exact"))
+        check_choice("ILQR", "riccati", self.riccati, ("auto", "sequential"))
+
+    def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
+        """The first nominal trajectory: the guessed controls, or one near the guessed states."""
+        lower, upper = problem.limits(x0.dtype)
+        controls = jnp.clip(guess.controls, lower, upper)
+        if guess.states is None:
+            states = rollout(problem, x0, controls, params)
+            nominal = Trial(states, controls, objective(problem, states, controls, params))
+        else:
+            nominal = feasible_start(problem, x0, params, guess.states, controls)
+        zeros = jnp.zeros_like(nominal.controls)
+        infinite = jnp.full_like(nominal.cost, jnp.inf)
+        iterations = jnp.zeros_like(nominal.cost, dtype=jnp.int32)
+        possible = jnp.all(lower <= upper)  # False for NaN
+        return ILQRState(
+            nominal=nominal,
+            previous=nominal,
+            conditions=Conditions(
+                jnp.zeros_like(nominal.states), Multipliers(zeros, zeros), Residuals(*[infinite] * 3)
+            ),
+            regularization=regularization.start(self.hessian, x0),
+            within_rounding=iterations > 0,
+            iterations=iterations,
+            status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
+        )
+
+    def step(self, problem: Problem, params: PyTree, state: ILQRState) -> ILQRState:
+        """Judge the nominal trajectory; unless it is the last one, improve it."""
+        limits = problem.limits(state.nominal.controls.dtype)
+        linearization = linearize(problem, *state.nominal[:2], params)
+        state = self._judge(state, linearization, limits)
+        policy = self._policy(problem, params, state, linearization, limits)
+        search = line_search(problem, params, state.nominal, policy, limits)
+        if self.verbose:
+            print_iteration(state, search)
+        return self._advance(state, search, policy.definite)
+
+    def terminate(self, state: ILQRState) -> Int[Array, ""]:
+        """A `Status`, or RUNNING."""
+        return state.status
+
+    def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Point:
+        """The nominal trajectory with the conditions measured at it."""
+        states, controls, _ = state.nominal
+        return Point(states, controls, *state.conditions, state.status, state.iterations)
+
+    def _judge(self, state: ILQRState, linearization: Linearization, limits) -> ILQRState:
+        nominal = state.nominal
+        costate = costates(linearization)
+        gradient = linearization.r + jnp.einsum("tij,ti->tj", linearization.B, costate[1:])
+        no_defect = jnp.zeros_like(nominal.cost)
+        residuals, multipliers = kkt_residuals(
+            gradient, nominal.controls, costate, *limits, no_defect
+        )
+        conditions = Conditions(costate, multipliers, residuals)
+        tolerance = default_tolerance(self.tolerance, nominal.cost.dtype)
+        # A step whose gain is lost in the cost's rounding is judged by the residual instead.
+        stalled = state.within_rounding & ~(
+            residuals.largest() < state.conditions.residuals.largest()
+        )
+        kept = (nominal, conditions)
+        kept = jax.tree.map(
+            lambda old, new: jnp.where(stalled, old, new), (state.previous, state.conditions), kept
+        )
+        status = jnp.where(state.iterations >= self.max_iterations, Status.max_iterations, RUNNING)
+        status = jnp.where(stalled, Status.line_search_failed, status)
+        status = jnp.where(residuals.largest() <= tolerance, Status.converged, status)
+        sound = finite(nominal.cost, linearization)
+        status = jnp.where(sound, status, Status.non_finite).astype(jnp.int32)
+        status = jnp.where(state.status == RUNNING, status, state.status)
+        return state._replace(nominal=kept[0], conditions=kept[1], status=status)
+
+    def _policy(self, problem, params, state: ILQRState, linearization: Linearization, limits):
+        states, controls, _ = state.nominal
+        n = states.shape[1]
+        mu, curvature, _ = state.regularization
+        costate = curvature * state.conditions.costates
+        stages, terminal = lagrangian_hessian(problem, states, controls, costate, params)
+        if self.hessian != "exact":
+            stages = jnp.where(curvature > 0, stages, jax.vmap(convexify)(stages))
+            terminal = jnp.where(curvature > 0, terminal, convexify(terminal))
+        model = LQProblem(
+            Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
+            S=stages[:, n:, :n],
+            R=stages[:, n:, n:],
+            q=linearization.q,
+            r=linearization.r,
+            A=linearization.A,
+            B=linearization.B,
+            c=jnp.zeros_like(states[1:]),
+            x0=jnp.zeros_like(states[0]),
+        )
+        lower, upper = limits[0] - controls, limits[1] - controls
+        if self.trust_region is not None:
+            lower = jnp.maximum(lower, -self.trust_region)
+            upper = jnp.minimum(upper, self.trust_region)
+        return control_limited_policy(model, lower, upper, mu)
+
+    def _advance(self, state: ILQRState, search: Search, definite: Bool[Array, ""]) -> ILQRState:
+        running = state.status == RUNNING
+        accepted = search.accepted & running
+        updated = regularization.update(
+            state.regularization, self.hessian, accepted, search.step_size == 1
+        )
+        # No step is left to try: the proximal term is at its limit, or the model promises less
+        # than the cost's rounding and Newton's step does not even keep the cost.
+        first_order = state.regularization.curvature == 0
+        hopeless = definite & search.within_rounding & (first_order | (self.hessian == "exact"))
+        exhausted = updated.mu > regularization.LARGEST
+        status = jnp.where(
+            hopeless,
+            Status.line_search_failed,
+            jnp.where(exhausted, Status.regularization_limit, RUNNING),
+        )
+        status = jnp.where(running & ~accepted, status, state.status).astype(jnp.int32)
+        return state._replace(
+            nominal=jax.tree.map(
+                lambda new, old: jnp.where(accepted, new, old), search.trial, state.nominal
+            ),
+            previous=state.nominal,
+            regularization=updated,
+            within_rounding=accepted & search.within_rounding,
+            iterations=state.iterations + running,
+            status=jnp.where(running, status, status_array(0, status) + state.status),
+        )

@@ -1,0 +1,90 @@
+"""Trying a policy at several step sizes at once, and what makes a step acceptable."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from jaxmpc.lq.control_limited import Policy
+from jaxmpc.lq.small_linalg import matvec
+from jaxmpc.problem import Problem
+from jaxmpc.trajectory.rollout import objective
+
+_STEP_SIZES = tuple(0.5**i for i in range(8))
+_SUFFICIENT_DECREASE = 1e-4
+_ROUNDING = 10.0  # the cost's last digits: this many units of eps * |cost| say nothing
+
+
+class Trial(NamedTuple):
+    """A trajectory under the policy at one step size."""
+
+    states: Float[Array, "T+1 n"]
+    controls: Float[Array, "T m"]
+    cost: Float[Array, ""]
+
+
+class Search(NamedTuple):
+    """The chosen trial, its step size, and whether it may be taken."""
+
+    trial: Trial
+    step_size: Float[Array, ""]
+    accepted: Bool[Array, ""]
+    within_rounding: Bool[Array, ""]
+
+
+def closed_loop(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    nominal: tuple[Float[Array, "T+1 n"], Float[Array, "T m"]],
+    policy: Policy,
+    limits: tuple[Float[Array, "T m"], Float[Array, "T m"]],
+    step_size: Float[Array, ""],
+) -> Trial:
+    """Roll out  u = clip(u_nominal + s k + K (x - x_nominal))."""
+
+    def step(x, inputs):
+        t, x_nominal, u_nominal, k, K, side, low, high = inputs
+        u = u_nominal + step_size * k + matvec(K, x - x_nominal)
+        u = jnp.clip(u, low, high)
+        # A control that the full step puts on a bound is put there to the last bit, so that
+        # being at a bound is an exact statement.
+        at_bound = jnp.where(side < 0, low, high)
+        u = jnp.where((side != 0) & (step_size == 1) & jnp.isfinite(at_bound), at_bound, u)
+        return problem.dynamics(x, u, t, params), (x, u)
+
+    times = jnp.arange(problem.horizon)
+    inputs = (times, nominal[0][:-1], nominal[1], policy.k, policy.K, policy.side, *limits)
+    x_last, (states, controls) = jax.lax.scan(step, x0, inputs)
+    states = jnp.concatenate([states, x_last[None]])
+    return Trial(states, controls, objective(problem, states, controls, params))
+
+
+def line_search(
+    problem: Problem,
+    params: PyTree,
+    nominal: Trial,
+    policy: Policy,
+    limits: tuple[Float[Array, "T m"], Float[Array, "T m"]],
+) -> Search:
+    """The best of several step sizes whose decrease is a fair part of the expected one.
+
+    All step sizes are rolled out in one vectorised scan: no loop whose length depends on data.
+    """
+    sizes = jnp.asarray(_STEP_SIZES, nominal.cost.dtype)
+    x0 = nominal.states[0]
+    trials = jax.vmap(
+        lambda size: closed_loop(problem, x0, params, nominal[:2], policy, limits, size)
+    )(sizes)
+    expected = policy.expected_decrease(sizes)
+    rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.abs(nominal.cost)
+    decrease = jnp.where(jnp.isfinite(trials.cost), nominal.cost - trials.cost, -jnp.inf)
+    acceptable = decrease + rounding >= _SUFFICIENT_DECREASE * expected
+    acceptable &= policy.definite & (expected >= -rounding) & jnp.isfinite(expected)
+    best = jnp.argmax(jnp.where(acceptable, decrease, -jnp.inf))
+    # Where the cost cannot tell steps apart any more, Newton's full step is the one to take.
+    within_rounding = expected[0] <= 10 * rounding
+    best = jnp.where(within_rounding & acceptable[0], 0, best)
+    chosen = jax.tree.map(lambda leaf: leaf[best], trials)
+    return Search(chosen, sizes[best], acceptable[best], within_rounding)

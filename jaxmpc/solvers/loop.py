@@ -1,0 +1,85 @@
+"""The one outer loop: four pure functions make a solver, this runs them."""
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Multipliers, Residuals, Status
+
+RUNNING = -1
+
+
+class Guess(NamedTuple):
+    """Where a solver starts; absent parts are None."""
+
+    controls: Float[Array, "T m"]
+    states: Float[Array, "T+1 n"] | None
+    costates: Float[Array, "T+1 n"] | None
+
+
+class Point(NamedTuple):
+    """A primal-dual point and how the solver came to it, before derivatives are attached."""
+
+    states: Float[Array, "T+1 n"]
+    controls: Float[Array, "T m"]
+    costates: Float[Array, "T+1 n"]
+    multipliers: Multipliers
+    residuals: Residuals
+    status: Int[Array, ""]
+    iterations: Int[Array, ""]
+
+
+class Solver(Protocol):
+    """A solver is a small static configuration with four pure functions over a state pytree.
+
+    `init` makes the first state, `step` improves it, `terminate` returns a `Status` or RUNNING
+    (-1), `postprocess` reads the result off. Who owns the loop calls `init` and `step` herself.
+    """
+
+    max_iterations: int
+
+    def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Any: ...
+
+    def step(self, problem: Problem, params: PyTree, state: Any) -> Any: ...
+
+    def terminate(self, state: Any) -> Int[Array, ""]: ...
+
+    def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Point: ...
+
+
+def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> Point:
+    """Step until the solver terminates."""
+    state = solver.init(problem, x0, params, guess)
+    state = jax.lax.while_loop(
+        lambda state: solver.terminate(state) == RUNNING,
+        lambda state: solver.step(problem, params, state),
+        state,
+    )
+    return solver.postprocess(problem, params, state)
+
+
+def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
+    """A fixed number of steps, differentiable in reverse mode; finished states stay as they are."""
+
+    def step(state, _):
+        going = solver.terminate(state) == RUNNING
+        new = solver.step(problem, params, state)
+        return jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state), None
+
+    state = solver.init(problem, x0, params, guess)
+    state, _ = jax.lax.scan(step, state, None, length=length)
+    return solver.postprocess(problem, params, state)
+
+
+def finite(*trees: PyTree) -> Bool[Array, ""]:
+    """Whether every number in the trees is finite."""
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(trees)]
+    return jnp.all(jnp.stack(leaves))
+
+
+def status_array(status: Status | int, like: Int[Array, ""]) -> Int[Array, ""]:
+    """A status with the batch and type of another integer."""
+    return jnp.zeros_like(like) + jnp.asarray(int(status), like.dtype)

@@ -1,0 +1,28 @@
+"""Checks of solver options, and the tolerances that each precision can reach."""
+
+import jax.numpy as jnp
+
+_TOLERANCES = {"float64": 1e-8, "float32": 1e-4}
+
+
+def default_tolerance(tolerance: float | None, dtype) -> float:
+    """The tolerance asked for, or what the precision can be relied on to reach."""
+    return _TOLERANCES.get(jnp.dtype(dtype).name, 1e-2) if tolerance is None else tolerance
+
+
+def check_positive(owner: str, name: str, value, *, whole=False, optional=False):
+    """Raise unless `value` is a positive number (an int where `whole`)."""
+    if optional and value is None:
+        return
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        wanted = "an int" if whole else "a number"
+        raise TypeError(f"{owner}: {name} must be {wanted}, got {type(value).__name__} ({value!r}).")
+    if not value > 0:
+        raise ValueError(f"{owner}: {name} must be positive, got {value}.")
+
+
+def check_choice(owner: str, name: str, value, choices: tuple[str, ...]):
+    """Raise unless `value` is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{owner}: {name} must be one of {choices}, got {value!r}.")

@@ -1,0 +1,86 @@
+"""How the quadratic model is kept convex: a proximal term, and which curvature it has."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+SMALLEST, LARGEST = 1e-6, 1e10
+_UP, _DOWN = 10.0, 5.0
+_REST = 3  # Gauss-Newton steps after second-order information failed
+
+
+class Regularization(NamedTuple):
+    """The proximal weight mu, and the weight (0 or 1) of the dynamics' curvature."""
+
+    mu: Float[Array, ""]
+    curvature: Float[Array, ""]
+    rest: Int[Array, ""]
+
+
+def start(hessian: str, x0: Float[Array, " n"]) -> Regularization:
+    """No proximal term; Gauss-Newton first, unless the exact Hessian is asked for."""
+    zero = jnp.zeros_like(x0, shape=())
+    rest = jnp.zeros_like(x0, shape=(), dtype=jnp.int32)
+    return Regularization(zero, zero + (hessian == "exact"), rest)
+
+
+def update(
+    regularization: Regularization,
+    hessian: str,
+    accepted: Bool[Array, ""],
+    full_step: Bool[Array, ""],
+) -> Regularization:
+    """After a step: `accepted`, and whether it was the full one.
+
+    "auto" turns to second-order information as soon as full Gauss-Newton steps succeed, which
+    makes the tail quadratic, and back for a few steps where that fails. Otherwise a failure
+    raises mu, and full steps lower it again.
+    """
+    mu, curvature, rest = regularization
+    second_order = curvature > 0
+    lower = jnp.where(mu > SMALLEST, mu / _DOWN, 0.0)
+    raised = jnp.maximum(mu * _UP, SMALLEST)
+    failed_mu = jnp.where(second_order, mu, raised) if hessian == "auto" else raised
+    mu = jnp.where(accepted, jnp.where(full_step, lower, mu), failed_mu)
+    if hessian != "auto":
+        return Regularization(mu, curvature, rest)
+    rest_next = jnp.where(~accepted & second_order, _REST, jnp.maximum(rest - 1, 0))
+    ready = accepted & (rest_next == 0) & (full_step | second_order)
+    keep = jnp.where(accepted, curvature, 0.0)
+    return Regularization(mu, jnp.where(ready, 1.0, keep), rest_next.astype(rest.dtype))
+
+
+def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
+    """A positive semidefinite matrix, equal to H up to rounding where H is one already.
+
+    The modified Cholesky factorisation without shifts: a pivot is raised to what keeps its
+    column within the largest diagonal, which for a positive semidefinite matrix is no change.
+
+    Source: Gill, Murray and Wright (1981), Practical Optimization, section 4.4.2.2.
+    """
+    size = H.shape[0]
+    diagonal = jnp.max(jnp.diagonal(H))
+    bound = jnp.where(diagonal > 0, diagonal, jnp.max(jnp.abs(H)))
+    bound = jnp.where(bound > 0, bound, 1.0)
+    noise = size * jnp.finfo(H.dtype).eps * bound
+
+    def eliminate(j, carry):
+        rest, convex = carry
+        column = jnp.where(jnp.arange(size) >= j, rest[:, j], 0.0)
+        off_diagonal = jnp.max(jnp.where(jnp.arange(size) > j, jnp.abs(column), 0.0))
+        pivot = jnp.maximum(column[j], off_diagonal**2 / bound)
+        # A pivot that is rounding alone has a column that is rounding alone.
+        used = pivot > noise
+        safe = jnp.where(used, pivot, 1.0)
+        column = jnp.where(jnp.arange(size) == j, pivot, column)
+        outer = jnp.where(used, column[:, None] * column[None, :] / safe, 0.0)
+        return rest - outer, convex + outer
+
+    start = (H, jnp.zeros_like(H))
+    if size <= 8:  # written out, so that it fuses
+        for j in range(size):
+            start = eliminate(j, start)
+        return start[1]
+    return jax.lax.fori_loop(0, size, eliminate, start)[1]

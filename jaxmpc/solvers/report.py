@@ -1,0 +1,31 @@
+"""The iteration table of `verbose=True`."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxmpc.solvers.loop import RUNNING
+
+_HEADER = f"{'iteration':>9} {'cost':>16} {'stationarity':>13} {'step size':>10} {'mu':>9}  model"
+
+
+def print_iteration(state, search):
+    """Print a row for an ILQR state and the step that is about to be taken."""
+
+    def row(iteration, cost, stationarity, step_size, mu, curvature):
+        if iteration == 0:
+            print(_HEADER)
+        step = "-" if step_size == 0 else f"{step_size:.4g}"
+        model = "exact" if curvature else "Gauss-Newton"
+        print(f"{iteration:9d} {cost:16.9g} {stationarity:13.3e} {step:>10} {mu:9.1e}  {model}")
+
+    taken = search.accepted & (state.status == RUNNING)
+    jax.debug.callback(
+        row,
+        state.iterations,
+        state.nominal.cost,
+        state.conditions.residuals.stationarity,
+        jnp.where(taken, search.step_size, 0.0),
+        state.regularization.mu,
+        state.regularization.curvature,
+        ordered=False,
+    )

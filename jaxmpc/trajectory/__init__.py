@@ -1,0 +1,13 @@
+"""Trajectories: rollout, objective, and their expansion to second order."""
+
+from jaxmpc.trajectory.expansion import (
+    Linearization as Linearization,
+    costates as costates,
+    lagrangian_hessian as lagrangian_hessian,
+    linearize as linearize,
+)
+from jaxmpc.trajectory.kkt import (
+    bound_multipliers as bound_multipliers,
+    kkt_residuals as kkt_residuals,
+)
+from jaxmpc.trajectory.rollout import objective as objective, rollout as rollout

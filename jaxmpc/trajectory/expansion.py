@@ -1,0 +1,74 @@
+"""Derivatives of dynamics and costs along a trajectory, all stages in one vmap."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.problem import Problem, terminal_cost
+
+
+class Linearization(NamedTuple):
+    """First derivatives: x_{t+1} ~ A x + B u, cost ~ q'x + r'u; q[T] is the terminal one."""
+
+    A: Float[Array, "T n n"]
+    B: Float[Array, "T n m"]
+    q: Float[Array, "T+1 n"]
+    r: Float[Array, "T m"]
+
+
+def linearize(
+    problem: Problem,
+    states: Float[Array, "T+1 n"],
+    controls: Float[Array, "T m"],
+    params: PyTree,
+) -> Linearization:
+    """First derivatives of dynamics and costs at every stage of a trajectory."""
+
+    def stage(x, u, t):
+        # Forward mode: its columns are x and u, and n + m of them cost less than n rows of
+        # reverse mode unless m is much larger than n.
+        A, B = jax.jacfwd(problem.dynamics, (0, 1))(x, u, t, params)
+        q, r = jax.grad(problem.stage_cost, (0, 1))(x, u, t, params)
+        return A, B, q, r
+
+    A, B, q, r = jax.vmap(stage)(states[:-1], controls, jnp.arange(problem.horizon))
+    q_terminal = jax.grad(terminal_cost, 1)(problem, states[-1], params)
+    return Linearization(A, B, jnp.concatenate([q, q_terminal[None]]), r)
+
+
+def costates(linearization: Linearization) -> Float[Array, "T+1 n"]:
+    """The adjoint recursion: lambda_T = q_T, lambda_t = q_t + A_t' lambda_{t+1}."""
+
+    def step(costate, stage):
+        A, q = stage
+        costate = q + A.T @ costate
+        return costate, costate
+
+    last = linearization.q[-1]
+    _, earlier = jax.lax.scan(step, last, (linearization.A, linearization.q[:-1]), reverse=True)
+    return jnp.concatenate([earlier, last[None]])
+
+
+def lagrangian_hessian(
+    problem: Problem,
+    states: Float[Array, "T+1 n"],
+    controls: Float[Array, "T m"],
+    costate: Float[Array, "T+1 n"],
+    params: PyTree,
+) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
+    """Hessians of  stage_cost + lambda_{t+1} . dynamics  in z = [x; u], and of the terminal cost.
+
+    With a zero costate they are the Hessians of the cost alone: Gauss-Newton.
+    """
+    n = states.shape[-1]
+
+    def hamiltonian(z, t, costate_next):
+        x, u = z[:n], z[n:]
+        cost = problem.stage_cost(x, u, t, params)
+        return cost + jnp.dot(costate_next, problem.dynamics(x, u, t, params))
+
+    z = jnp.concatenate([states[:-1], controls], axis=1)
+    stages = jax.vmap(jax.hessian(hamiltonian))(z, jnp.arange(problem.horizon), costate[1:])
+    return stages, jax.hessian(terminal_cost, 1)(problem, states[-1], params)

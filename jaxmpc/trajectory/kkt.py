@@ -1,0 +1,55 @@
+"""The first-order optimality (KKT) conditions of a trajectory with bounded controls."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmpc.solution import Multipliers, Residuals
+
+_S_MAX = 100.0  # multipliers up to this mean size leave the residuals unscaled, as in IPOPT
+
+
+def bound_multipliers(
+    gradient: Float[Array, "T m"],
+    controls: Float[Array, "T m"],
+    lower: Float[Array, "T m"],
+    upper: Float[Array, "T m"],
+) -> Multipliers:
+    """The multipliers that balance the Lagrangian's gradient in u where a bound is met."""
+    zero = jnp.zeros_like(gradient)
+    return Multipliers(
+        lower=jnp.where(controls <= lower, jnp.maximum(gradient, 0.0), zero),
+        upper=jnp.where(controls >= upper, jnp.maximum(-gradient, 0.0), zero),
+    )
+
+
+def kkt_residuals(
+    gradient: Float[Array, "T m"],
+    controls: Float[Array, "T m"],
+    costate: Float[Array, "T+1 n"],
+    lower: Float[Array, "T m"],
+    upper: Float[Array, "T m"],
+    defect: Float[Array, ""],
+) -> tuple[Residuals, Multipliers]:
+    """Scaled residuals of a trajectory whose costates satisfy the adjoint recursion.
+
+    `gradient` is that of the Lagrangian in u without the multipliers, r_t + B_t' lambda_{t+1};
+    `defect` is the largest violation of the dynamics.
+    """
+    multipliers = bound_multipliers(gradient, controls, lower, upper)
+    signed = multipliers.upper - multipliers.lower
+    size = jnp.sum(jnp.abs(costate)) + jnp.sum(jnp.abs(signed))
+    scale = jnp.maximum(_S_MAX, size / (costate.size + signed.size)) / _S_MAX
+    outside = jnp.maximum(jnp.max(lower - controls), jnp.max(controls - upper))
+    # A multiplier is nonzero only at (or outside) its bound, so an infinite slack never enters.
+    slack_lower = jnp.where(multipliers.lower > 0, controls - lower, 0.0)
+    slack_upper = jnp.where(multipliers.upper > 0, upper - controls, 0.0)
+    complementarity = jnp.maximum(
+        jnp.max(jnp.abs(multipliers.lower * slack_lower)),
+        jnp.max(jnp.abs(multipliers.upper * slack_upper)),
+    )
+    residuals = Residuals(
+        stationarity=jnp.max(jnp.abs(gradient + signed)) / scale,
+        feasibility=jnp.maximum(jnp.maximum(outside, 0.0), defect),
+        complementarity=complementarity / scale,
+    )
+    return residuals, multipliers
