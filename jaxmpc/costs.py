@@ -8,13 +8,13 @@ Costs are pytrees with weights and references as leaves. In a `Problem` an array
 traced, differentiated and changed without a new trace; numbers, lists and tuples are constants.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
+
+from ._pytree_function import PytreeFunction, pytree_function
 
 _WEIGHTS = "a number, [n], [n, n] or [T, n, n]"
 
@@ -62,7 +62,7 @@ def terminal_quadratic(Q, x_ref=None) -> Callable:
     return _TerminalQuadratic(Q, x_ref)
 
 
-def smooth_abs(x: Float[Array, "..."], scale: ArrayLike) -> Float[Array, "..."]:
+def smooth_abs(x: Float[ArrayLike, "..."], scale: ArrayLike) -> Float[Array, "..."]:
     """|x| with a round bottom, entry by entry.
 
         sqrt(x^2 + scale^2) - scale
@@ -78,8 +78,8 @@ def smooth_abs(x: Float[Array, "..."], scale: ArrayLike) -> Float[Array, "..."]:
     return x**2 / (jnp.sqrt(x**2 + scale**2) + scale)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Quadratic:
+@pytree_function
+class _Quadratic(PytreeFunction):
     Q: Any
     R: Any
     cross: Any
@@ -101,18 +101,13 @@ class _Quadratic:
         return cost + dx @ cross @ du
 
 
-@dataclasses.dataclass(frozen=True)
-class _TerminalQuadratic:
+@pytree_function
+class _TerminalQuadratic(PytreeFunction):
     Q: Any
     x_ref: Any
 
     def __call__(self, x: Float[Array, " n"], params=None):
         return quadratic_form("Q", self.Q, deviation("x_ref", x, self.x_ref))
-
-
-for _cost in (_Quadratic, _TerminalQuadratic):
-    _leaves = [field.name for field in dataclasses.fields(_cost)]
-    jax.tree_util.register_dataclass(_cost, data_fields=_leaves, meta_fields=[])
 
 
 def deviation(name: str, z: Float[Array, " n"], reference, t=None) -> Float[Array, " n"]:

@@ -5,7 +5,6 @@ cheap, smooth dynamics. For adaptive steps, stiff or implicit methods, write the
 call of `diffrax.diffeqsolve`.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,21 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from ._pytree_function import PytreeFunction, pytree_function, static
+
 Ode = Callable[..., Any]  # (x [n], u [m], params) -> x_dot [n]
-_UNROLLED = 8  # up to so many substeps a Python loop is faster than a scan, and compiles quickly
 
 
-@dataclasses.dataclass(frozen=True)
-class _Dynamics:
-    """(x, u, t, params) -> x_next: `substeps` steps of length dt / substeps.
+@pytree_function
+class _Dynamics(PytreeFunction):
+    """(x, u, t, params) -> x_next: `substeps` steps of length dt / substeps."""
 
-    A dataclass, so that equal arguments give equal dynamics and `jit` does not retrace; a pytree,
-    so that an `ode` that holds arrays (a neural network) brings them into the problem as leaves.
-    """
-
-    ode: Ode
-    dt: float
-    substeps: int
+    ode: Ode  # may hold arrays, as a neural network does
+    dt: float = static()
+    substeps: int = static()
 
     def __call__(
         self, x: Float[Array, " n"], u: Float[Array, " m"], t=None, params: PyTree = None
@@ -37,11 +33,11 @@ class _Dynamics:
         x = jnp.asarray(x)
         x = x.astype(jnp.result_type(x, float))
         h = self.dt / self.substeps
-        if self.substeps <= _UNROLLED:
-            for _ in range(self.substeps):
-                x = self._step(x, u, params, h)
-            return x
-        # a fixed trip count makes it a scan, which reverse mode can differentiate
+        if self.substeps == 1:
+            return self._step(x, u, params, h)
+        # Not a Python loop: XLA fuses its steps and computes the early ones over and over (eight
+        # of RK4, vmapped Jacobians: 10 times slower, and a minute to compile). A loop of fixed
+        # length is a scan, which reverse mode can differentiate.
         return jax.lax.fori_loop(0, self.substeps, lambda _, x: self._step(x, u, params, h), x)
 
     def _step(self, x, u, params, h):
@@ -57,15 +53,15 @@ class _Dynamics:
         return jnp.asarray(rate, x.dtype)
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree_function
 class _Euler(_Dynamics):
     def _step(self, x, u, params, h):
         return x + h * self._rate(x, u, params)
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree_function
 class _SemiImplicitEuler(_Dynamics):
-    positions: tuple[int, ...] | None
+    positions: tuple[int, ...] | None = static()
 
     def _step(self, x, u, params, h):
         is_position = self._is_position(x.shape[0])
@@ -91,7 +87,7 @@ class _SemiImplicitEuler(_Dynamics):
         return mask
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree_function
 class _RungeKutta4(_Dynamics):
     def _step(self, x, u, params, h):
         k1 = self._rate(x, u, params)
@@ -101,21 +97,12 @@ class _RungeKutta4(_Dynamics):
         return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Discrete:
+@pytree_function
+class _Discrete(PytreeFunction):
     step: Callable
 
     def __call__(self, x, u, t=None, params=None):
         return self.step(x, u, params)
-
-
-for _scheme, _static in (
-    (_Euler, ["dt", "substeps"]),
-    (_RungeKutta4, ["dt", "substeps"]),
-    (_SemiImplicitEuler, ["dt", "substeps", "positions"]),
-):
-    jax.tree_util.register_dataclass(_scheme, data_fields=["ode"], meta_fields=_static)
-jax.tree_util.register_dataclass(_Discrete, data_fields=["step"], meta_fields=[])
 
 
 def euler(ode: Ode, dt: float, substeps: int = 1) -> Callable:

@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
+from ._pytree_function import PytreeFunction, pytree_function, static
 from .costs import quadratic_form
 from .problem import Problem
 
@@ -64,7 +64,7 @@ def bound_slew_rate(problem: Problem, lower, upper) -> Problem:
 
 
 def augment_state(
-    x0: Float[Array, " n"], previous_control: Float[Array, " m"]
+    x0: Float[ArrayLike, " n"], previous_control: Float[ArrayLike, " m"]
 ) -> Float[Array, " n+m"]:
     """The initial state [x0; u_{-1}] of a problem of this file."""
     x0 = jnp.asarray(x0)
@@ -73,9 +73,9 @@ def augment_state(
 
 
 def split_states(
-    states: Float[Array, "*batch T+1 n+m"], control_dim: int
-) -> tuple[Float[Array, "*batch T+1 n"], Float[Array, "*batch T m"]]:
-    """The states and the applied controls of the problem that was augmented."""
+    states: Float[Array, "*batch K n_plus_m"], control_dim: int
+) -> tuple[Float[Array, "*batch K n"], Float[Array, "*batch K-1 m"]]:
+    """The states [K = T+1, n] and the applied controls [T, m] of the problem that was augmented."""
     return states[..., :-control_dim], states[..., 1:, -control_dim:]
 
 
@@ -106,41 +106,37 @@ def _is_infinite(bound) -> bool:
     return bound is None or bool(np.all(np.isinf(bound)))
 
 
-# The functions of the augmented problem are pytrees, so that the bounds, the weights and any
-# arrays of the functions that they wrap stay leaves of the problem.
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stage:
+@pytree_function
+class _Stage(PytreeFunction):
     function: Callable
-    control_dim: int
-    increments: bool
+    control_dim: int = static()
+    increments: bool = static()
 
     def __call__(self, z, u, t, params):
         return self.function(*_unpack(z, u, self.control_dim, self.increments), t, params)
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree_function
 class _Dynamics(_Stage):
     def __call__(self, z, u, t, params):
         x, u = _unpack(z, u, self.control_dim, self.increments)
         return jnp.concatenate([self.function(x, u, t, params), u])
 
 
-@dataclasses.dataclass(frozen=True)
-class _Terminal:
+@pytree_function
+class _Terminal(PytreeFunction):
     function: Callable
-    control_dim: int
+    control_dim: int = static()
 
     def __call__(self, z, params):
         return self.function(z[: -self.control_dim], params)
 
 
-@dataclasses.dataclass(frozen=True)
-class _WithSlewCost:
+@pytree_function
+class _WithSlewCost(PytreeFunction):
     stage_cost: Callable
     weight: Any
-    control_dim: int
+    control_dim: int = static()
 
     def __call__(self, z, u, t, params):
         x, previous = z[: -self.control_dim], z[-self.control_dim :]
@@ -148,12 +144,12 @@ class _WithSlewCost:
         return self.stage_cost(x, u, t, params) + slew
 
 
-@dataclasses.dataclass(frozen=True)
-class _ControlBounds:
+@pytree_function
+class _ControlBounds(PytreeFunction):
     inequality: Callable | None
     lower: Any
     upper: Any
-    control_dim: int
+    control_dim: int = static()
 
     def __call__(self, z, u, t, params):
         parts = [] if self.inequality is None else [self.inequality(z, u, t, params)]
@@ -171,14 +167,3 @@ class _ControlBounds:
 def _unpack(z, u, control_dim: int, increments: bool):
     x, previous = z[:-control_dim], z[-control_dim:]
     return x, (previous + u if increments else u)
-
-
-for _type, _leaves in (
-    (_Stage, ["function"]),
-    (_Dynamics, ["function"]),
-    (_Terminal, ["function"]),
-    (_WithSlewCost, ["stage_cost", "weight"]),
-    (_ControlBounds, ["inequality", "lower", "upper"]),
-):
-    _names = [field.name for field in dataclasses.fields(_type)]
-    jax.tree_util.register_dataclass(_type, _leaves, [n for n in _names if n not in _leaves])

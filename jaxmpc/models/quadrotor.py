@@ -1,7 +1,7 @@
 """Quadrotors: in the plane with six states, in space with thirteen."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from ._arguments import Params, arguments
 
@@ -86,7 +86,7 @@ def quadrotor(
     )
 
 
-def quadrotor_state(position: Float[Array, "3"]) -> Float[Array, "13"]:
+def quadrotor_state(position: Float[ArrayLike, "3"]) -> Float[Array, "13"]:
     """The level state at rest at a position [m]."""
     position = jnp.asarray(position)
     rest = jnp.zeros_like(position, shape=(10,), dtype=jnp.result_type(position, float))

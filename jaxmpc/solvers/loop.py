@@ -13,11 +13,10 @@ RUNNING = -1
 
 
 class Guess(NamedTuple):
-    """Where a solver starts; absent parts are None."""
+    """Where a solver starts; `states` may violate the dynamics, or be None."""
 
     controls: Float[Array, "T m"]
     states: Float[Array, "T+1 n"] | None
-    costates: Float[Array, "T+1 n"] | None
 
 
 class Point(NamedTuple):

@@ -1,0 +1,83 @@
+"""Contenders timed side by side: one process each, in turns, on the same machine and minute."""
+
+import json
+import os
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).parent.parent
+
+
+class ContenderFailed(Exception):
+    """A contender raised; the message is its traceback."""
+
+
+class Worker:
+    """Our end of a `bench.worker` process; `about` is what the contender says of itself."""
+
+    def __init__(self, python: str, task: str, peer: str, options: Mapping[str, Any]):
+        environment = dict(os.environ)
+        # Compile times are those of a first run, and no library may thread behind another's back
+        # (XLA's own pool is the exception: it has no such switch, and small problems leave it be).
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+        environment.update(JAX_ENABLE_COMPILATION_CACHE="false", PYTHONPATH=str(_ROOT))
+        environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        self._process = subprocess.Popen(
+            [python, "-m", "bench.worker", task, peer, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=_ROOT,
+            env=environment,
+        )
+        self.about = self._reply()
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Send a request and wait for the reply; raises ContenderFailed."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+        return self._reply()
+
+    def close(self):
+        """Let the process end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _reply(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ContenderFailed(f"the process died with status {self._process.wait()}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise ContenderFailed(reply["error"])
+        return reply
+
+
+def interleave(
+    workers: Mapping[str, Worker], rounds: int, repeats: int
+) -> dict[str, dict[str, float]]:
+    """Time what the workers have prepared: in each round, each in turn, `repeats` runs.
+
+    So a slow minute of the machine is everybody's, and not one contender's.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            samples[name] += worker.ask("time", repeats=repeats)["milliseconds"]
+    return {name: summary(values) for name, values in samples.items()}
+
+
+def summary(milliseconds: Sequence[float]) -> dict[str, float]:
+    """Median, min, max and the number of runs."""
+    return {
+        "median": statistics.median(milliseconds),
+        "min": min(milliseconds),
+        "max": max(milliseconds),
+        "runs": len(milliseconds),
+    }

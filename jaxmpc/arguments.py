@@ -1,0 +1,64 @@
+"""Checks of `solve`'s arguments that need no tracing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmpc.implicit import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Solution
+from jaxmpc.solvers.ilqr import ILQR
+
+
+def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) -> jax.Array:
+    """Raise for an argument of the wrong type or shape; return x0 as an array."""
+    _check_type("problem", problem, Problem)
+    x0 = check_state(x0)
+    if problem.has_general_constraints:
+        raise NotImplementedError(
+            "jaxmpc.solve: general constraints (stage_inequality, stage_equality, "
+            "terminal_inequality, terminal_equality) are not supported yet; control_bounds are."
+        )
+    if solver is not None:
+        _check_type("solver", solver, ILQR)
+    _check_type("adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
+    if warm_start is not None:
+        _check_type("warm_start", warm_start, Solution)
+    horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
+    _check_guess("controls", controls, (horizon, m), "[T, m]")
+    _check_guess("states", states, (horizon + 1, n), "[T+1, n]")
+    if warm_start is not None:
+        _check_guess("warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
+    return x0
+
+
+def check_state(x0) -> jax.Array:
+    """x0 as a floating-point vector, or an error that says what came."""
+    try:
+        x0 = jnp.asarray(x0)
+    except TypeError as error:
+        raise TypeError(f"jaxmpc: x0 must be an array, got {type(x0).__name__}.") from error
+    if not jnp.issubdtype(x0.dtype, jnp.floating):
+        raise TypeError(f"jaxmpc: x0 must be floating point, got {x0.dtype}.")
+    if x0.ndim != 1 or x0.shape[0] == 0:
+        hint = " For a batch use jax.vmap." if x0.ndim == 2 else ""
+        raise ValueError(f"jaxmpc: x0 must have shape [n], got {x0.shape}.{hint}")
+    return x0
+
+
+def _check_type(name: str, value, kind):
+    if not isinstance(value, kind):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise TypeError(f"jaxmpc.solve: {name} must be a {wanted}, got {type(value).__name__}.")
+
+
+def _check_guess(name: str, value, wanted: tuple[int, ...], symbols: str):
+    if value is None:
+        return
+    shape, dtype = np.shape(value), jax.dtypes.result_type(value)
+    if shape != wanted:
+        raise ValueError(
+            f"jaxmpc.solve: {name} must have shape {symbols} = {wanted}, got {shape}."
+        )
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"jaxmpc.solve: {name} must be floating point, got {dtype}.")

@@ -1,0 +1,127 @@
+"""Tracing the user's functions once: their shapes are checked, and what they close over hoisted.
+
+A function may close over values that are being differentiated or batched. Inside a custom
+derivative rule such values would be constants, with a derivative of zero and no warning. Here
+they become leaves of the `Problem`, and so ordinary arguments.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.problem import Problem
+
+_STAGE = ("dynamics", "stage_cost", "stage_inequality", "stage_equality")
+_TERMINAL = ("terminal_cost", "terminal_inequality", "terminal_equality")
+
+
+@jax.tree_util.register_pytree_node_class
+class Hoisted:
+    """A traced function whose closed-over values are leaves."""
+
+    def __init__(self, closed_jaxpr, out_tree, consts):
+        self.closed_jaxpr, self.out_tree, self.consts = closed_jaxpr, out_tree, consts
+
+    def __call__(self, *args):
+        closed = self.closed_jaxpr.replace(consts=list(self.consts))
+        return jax.tree.unflatten(self.out_tree, jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
+
+    def tree_flatten(self):
+        """The closed-over values are leaves; the program is static."""
+        return tuple(self.consts), _Program(self.closed_jaxpr, self.out_tree)
+
+    @classmethod
+    def tree_unflatten(cls, program, consts):
+        """The inverse of `tree_flatten`."""
+        return cls(program.closed_jaxpr, program.out_tree, consts)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Program:
+    """Compared by identity: equal programs of different traces are different."""
+
+    closed_jaxpr: Any
+    out_tree: Any
+
+
+class _WithStatic:
+    """A function of params from which the leaves that are no arrays were taken out."""
+
+    def __init__(self, function, static):
+        self.function, self.static = function, static
+        leaves, treedef = jax.tree.flatten(static)
+        self._key = (function, tuple(leaves), treedef)
+
+    def __call__(self, *args):
+        return self.function(*args[:-1], eqx.combine(args[-1], self.static))
+
+    def __hash__(self):
+        return hash(self._key)
+
+    def __eq__(self, other):
+        return isinstance(other, _WithStatic) and self._key == other._key
+
+
+def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree]:
+    """Move leaves of params that are no numbers (an activation function, say) into the problem."""
+    arrays, static = eqx.partition(params, eqx.is_array_like)
+    if not jax.tree.leaves(static):
+        return problem, params
+    functions = {name: getattr(problem, name) for name in _STAGE + _TERMINAL}
+    wrapped = {name: _WithStatic(f, static) for name, f in functions.items() if f is not None}
+    return dataclasses.replace(problem, **wrapped), arrays
+
+
+def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Problem:
+    """The problem with each function traced: outputs checked, closed-over tracers hoisted."""
+    u = jnp.zeros((problem.control_dim,), x0.dtype)
+    t = jnp.zeros((), jnp.arange(1).dtype)
+    changes = {}
+    for names, args in ((_STAGE, (x0, u, t, params)), (_TERMINAL, (x0, params))):
+        for name in names:
+            function = getattr(problem, name)
+            if function is not None:
+                traced, shape = _trace(name, function, args)
+                _check_output(name, shape, x0)
+                if any(isinstance(c, jax.core.Tracer) for c in traced.consts):
+                    changes[name] = traced
+    return dataclasses.replace(problem, **changes) if changes else problem
+
+
+def _trace(name: str, function: Callable, args) -> tuple[Hoisted, Any]:
+    try:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
+    except Exception as error:
+        kinds = ", ".join(("x", "u", "t", "params") if len(args) == 4 else ("x", "params"))
+        error.add_note(f"jaxmpc: while tracing {name}({kinds}) with x of shape {args[0].shape}.")
+        raise
+    return Hoisted(closed, jax.tree.structure(shape), tuple(closed.consts)), shape
+
+
+def _check_output(name: str, output, x0):
+    if not hasattr(output, "shape"):
+        raise TypeError(f"Problem: {name} must return one array, got {type(output).__name__}.")
+    if name == "dynamics":
+        wanted, word = x0.shape, "the shape of x0"
+        right = output.shape == wanted
+    elif name in ("stage_cost", "terminal_cost"):
+        wanted, word = (), "a scalar"
+        right = output.shape == wanted
+    else:
+        wanted, word = "[p]", "a vector"
+        right = len(output.shape) == 1
+    if not right:
+        raise ValueError(
+            f"Problem: {name} must return {word}: wanted shape {wanted}, got {output.shape}."
+        )
+    if output.dtype != x0.dtype:
+        raise TypeError(
+            f"Problem: {name} must return x0's dtype {x0.dtype}, got {output.dtype}. A float64 "
+            "constant or parameter (a NumPy array, say) in a float32 problem does this."
+        )

@@ -1,0 +1,171 @@
+"""The derivative of a solution: one more LQ problem at the point that the solver returned.
+
+Nothing here knows how the point was found. `attach` is the identity on the point, with the
+derivative that the KKT conditions give it (Amos et al., 2018; Dontchev and Rockafellar, 2014,
+Implicit Functions and Solution Mappings): with the Lagrangian L(z, lambda; theta), the KKT
+matrix K and a cotangent w of (z, lambda),
+
+    K d = w,    theta_bar = -grad_theta ( dL(z, lambda; theta)[d] ).
+"""
+
+import dataclasses
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from jaxmpc.kkt_system import (
+    KKTPoint,
+    Theta,
+    active_bounds,
+    bound_slope,
+    lagrangian,
+    multipliers,
+    quadratic_model,
+)
+from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, solve_with_factor
+from jaxmpc.lq.riccati import factor
+from jaxmpc.solvers.options import check_choice, check_positive
+from jaxmpc.trajectory import objective
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class ImplicitAdjoint:
+    """Differentiate the KKT conditions at the solution: one LQ problem, O(parameters) memory.
+
+    Attributes:
+        hessian: "exact" is the Lagrangian's Hessian, and gives the gradient of the solution.
+            "gauss_newton" leaves out the curvature of the dynamics, as Amos et al. (2018) do: it
+            is kept to reproduce them and is NOT the gradient of the solution.
+        on_failure: the gradient of elements that did not converge: "zero", "nan", or "keep"
+            (as if they had).
+        smoothing: a barrier parameter kappa > 0, in units of cost. The multiplier z and distance
+            s of each bound are replaced by those of the central path, s z = kappa, so that the
+            gradient is smooth where a bound becomes active. Zero: the exact, one-sided gradient.
+        damping: added to the Hessian in the controls; bounds the gradient at ill-conditioned
+            points, at the price of a bias. In units of cost per unit of control squared.
+    """
+
+    hessian: str = "exact"
+    on_failure: str = "zero"
+    smoothing: float = 0.0
+    damping: float = 0.0
+
+    def __post_init__(self):
+        check_choice("ImplicitAdjoint", "hessian", self.hessian, ("exact", "gauss_newton"))
+        check_choice("ImplicitAdjoint", "on_failure", self.on_failure, ("zero", "nan", "keep"))
+        for name in ("smoothing", "damping"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"ImplicitAdjoint: {name} must not be negative, got {getattr(self, name)}."
+                )
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class UnrolledAdjoint:
+    """Differentiate a fixed number of solver iterations: a baseline, memory O(iterations).
+
+    Attributes:
+        iterations: how many steps are taken and differentiated; the solver's own limit and
+            tolerance still stop it earlier, as a select.
+    """
+
+    iterations: int = 50
+
+    def __post_init__(self):
+        check_positive("UnrolledAdjoint", "iterations", self.iterations, whole=True)
+
+
+def differentiable_part(theta: Theta) -> tuple[PyTree, PyTree]:
+    """Split into floating-point arrays and the rest; `eqx.combine` puts them together."""
+    return eqx.partition(theta, eqx.is_inexact_array)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def gate(on_failure: str, theta: PyTree, converged: Bool[Array, ""]) -> PyTree:
+    """The identity; the cotangents of an element that did not converge follow the policy."""
+    return theta
+
+
+def _gate_forward(on_failure, theta, converged):
+    return gate(on_failure, theta, converged), converged
+
+
+def _gate_backward(on_failure, converged, cotangent):
+    if on_failure != "keep":
+        instead = 0.0 if on_failure == "zero" else jnp.nan
+        cotangent = jax.tree.map(lambda c: jnp.where(converged, c, instead), cotangent)
+    return cotangent, None
+
+
+gate.defvjp(_gate_forward, _gate_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def attach(adjoint: ImplicitAdjoint, theta: PyTree, rest: PyTree, point: KKTPoint) -> KKTPoint:
+    """The point itself, as the differentiable function of theta that the KKT conditions define."""
+    return point
+
+
+def _attach_forward(adjoint, theta, rest, point):
+    # The wrapped function itself, so that the residuals carry their own derivative.
+    attached = attach(adjoint, theta, rest, point)
+    return attached, (theta, rest, attached)
+
+
+def _attach_backward(adjoint, residuals, cotangent):
+    theta, rest, point = residuals
+    whole = eqx.combine(theta, rest)
+    model = quadratic_model(adjoint, whole, point)
+    bounds = active_bounds(adjoint, whole, point, model)
+    barrier = bounds.lower_barrier + bounds.upper_barrier
+    model = model._replace(R=model.R + jax.vmap(jnp.diag)(barrier))
+    matrices = jax.lax.stop_gradient(factor(model, bounds.free))
+    system = adjoint_problem(model, *cotangent)
+    direction = solve_with_factor(system, matrices, jnp.zeros_like(point[1]))
+    toward = (direction.states, direction.controls, direction.costates)
+    # What a bound feels: through a control that it fixes, or through the barrier.
+    fixed = jnp.where(bounds.free, 0.0, cotangent[1] - control_gradient(system, direction, False))
+    at_upper = multipliers(whole, point).upper > 0
+    toward_upper = jnp.where(at_upper, fixed, 0.0) + bounds.upper_barrier * direction.controls
+    toward_lower = jnp.where(at_upper, 0.0, fixed) + bounds.lower_barrier * direction.controls
+
+    def slope(theta):
+        whole = eqx.combine(theta, rest)
+        along = jax.jvp(lambda *point: lagrangian(whole, *point), point, toward)[1]
+        return bound_slope(whole, toward_lower, toward_upper) - along
+
+    return jax.grad(slope)(theta), None, jax.tree.map(jnp.zeros_like, point)
+
+
+attach.defvjp(_attach_forward, _attach_backward)
+
+
+@jax.custom_vjp
+def optimal_cost(theta: PyTree, rest: PyTree, point: KKTPoint) -> Float[Array, ""]:
+    """The cost at the solution; its derivative is the Lagrangian's (the envelope theorem)."""
+    problem, _, params = eqx.combine(theta, rest)
+    return objective(problem, point[0], point[1], params)
+
+
+def _cost_forward(theta, rest, point):
+    return optimal_cost(theta, rest, point), (theta, rest, point)
+
+
+def _cost_backward(residuals, cotangent):
+    theta, rest, point = residuals
+    signed = multipliers(eqx.combine(theta, rest), point)
+
+    def value(theta):
+        whole = eqx.combine(theta, rest)
+        return lagrangian(whole, *point) + bound_slope(whole, signed.lower, -signed.upper)
+
+    gradient = jax.tree.map(lambda leaf: cotangent * leaf, jax.grad(value)(theta))
+    return gradient, None, jax.tree.map(jnp.zeros_like, point)
+
+
+optimal_cost.defvjp(_cost_forward, _cost_backward)

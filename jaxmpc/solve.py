@@ -1,0 +1,121 @@
+"""`solve`: one problem, one differentiable solution."""
+
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc import implicit, kkt_system
+from jaxmpc.arguments import check_arguments
+from jaxmpc.closures import check_and_hoist, close_over_static
+from jaxmpc.implicit import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Solution, Status
+from jaxmpc.solvers.ilqr import ILQR
+from jaxmpc.solvers.loop import Guess, Point, run, unroll
+from jaxmpc.trajectory import objective
+
+
+def solve(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree = None,
+    *,
+    controls: Float[Array, "T m"] | None = None,
+    states: Float[Array, "T+1 n"] | None = None,
+    warm_start: Solution | None = None,
+    solver: ILQR | None = None,
+    adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),
+) -> Solution:
+    """Find the controls that minimise the problem's cost; the result is differentiable.
+
+    Works under `jit`, `vmap` and `grad`, and compiles itself when called outside of them (once
+    per problem, shapes and solver; like any traced function the problem's must be pure).
+
+    Args:
+        problem: what to solve.
+        x0: [n] floating point, the initial state; its dtype is that of the whole computation.
+        params: any pytree; passed to the problem's functions.
+        controls: [T, m], where to start; zeros by default. Moved inside the bounds; entries
+            that are not finite become zero, so a failed solution is a safe guess.
+        states: [T+1, n], guessed states, which need not satisfy the dynamics.
+        warm_start: an earlier solution of a problem of the same sizes; `controls` and `states`
+            override it.
+        solver: None picks one: `ILQR()` for problems without general constraints.
+        adjoint: how the solution is differentiated.
+
+    Returns:
+        A `Solution`. Whatever went wrong with the numbers is in its `status`.
+
+    Differentiable (reverse mode, any order) with respect to x0, every floating-point leaf of
+    `params`, the control bounds, and every value that the problem's functions close over.
+    Guesses and warm starts have zero derivatives. For forward mode see `solution_jvp`.
+
+    Raises:
+        TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+        NotImplementedError: for general constraints.
+
+    Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
+    planning and control'; Tassa, Mansard and Todorov (2014) for the solver.
+    """
+    x0 = check_arguments(problem, x0, controls, states, warm_start, solver, adjoint)
+    solver = ILQR() if solver is None else solver
+    problem, params = close_over_static(problem, params)
+    hoisted = check_and_hoist(problem, x0, params)
+    if warm_start is not None:
+        controls = warm_start.controls if controls is None else controls
+    guess = (controls, states)
+    # What was hoisted belongs to the trace that it came from: no use keeping it compiled.
+    function = _compiled if hoisted is problem else _solve
+    return function(solver, adjoint, hoisted, x0, params, guess)
+
+
+def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
+    guess = _clean(problem, x0, guess)
+    theta = (problem, x0, params)
+    if isinstance(adjoint, UnrolledAdjoint):
+        point = unroll(solver, problem, x0, params, guess, adjoint.iterations)
+        kkt_point = point[:3]
+        cost = objective(problem, point.states, point.controls, params)
+        settings = ImplicitAdjoint()
+    else:
+        point = run(solver, *jax.lax.stop_gradient(theta), guess)
+        settings = adjoint
+        different, rest = implicit.differentiable_part(theta)
+        converged = point.status == Status.converged
+        different = implicit.gate(adjoint.on_failure, different, converged)
+        theta = eqx.combine(different, rest)
+        kkt_point = implicit.attach(adjoint, different, rest, tuple(point[:3]))
+        cost = implicit.optimal_cost(different, rest, kkt_point)
+    states, controls, costates = kkt_point
+    return Solution(
+        states=states,
+        controls=controls,
+        cost=cost,
+        gains=kkt_system.gains(settings, theta, kkt_point),
+        costates=costates,
+        multipliers=kkt_system.multipliers(theta, kkt_point),
+        status=point.status,
+        converged=point.status == Status.converged,
+        iterations=point.iterations,
+        residuals=jax.lax.stop_gradient(point.residuals),
+    )
+
+
+_compiled = jax.jit(_solve)
+
+
+def _clean(problem: Problem, x0, guess) -> Guess:
+    """A full guess without derivatives and without numbers that are not finite."""
+    controls, states = guess
+    shape = (problem.horizon, problem.control_dim)
+    controls = jnp.zeros(shape, x0.dtype) if controls is None else jnp.asarray(controls, x0.dtype)
+    # Start from the data: an array that varies over a batch as x0 does.
+    controls = jnp.where(jnp.isfinite(controls), controls, 0.0) + 0.0 * jnp.sum(jnp.zeros_like(x0))
+    if states is not None:
+        states = jnp.asarray(states, x0.dtype)
+        states = jnp.where(jnp.isfinite(states), states, x0)
+    return Guess(*jax.lax.stop_gradient((controls, states)))
