@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from jaxmpc import kkt_system
 from jaxmpc.kkt_system import (
     KKTPoint,
     Theta,
@@ -27,6 +28,8 @@ from jaxmpc.kkt_system import (
 )
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, solve_with_factor
 from jaxmpc.lq.riccati import factor
+from jaxmpc.solution import Status
+from jaxmpc.solvers.loop import Point
 from jaxmpc.solvers.options import check_choice, check_positive
 from jaxmpc.trajectory import objective
 
@@ -78,11 +81,6 @@ class UnrolledAdjoint:
 
     def __post_init__(self):
         check_positive("UnrolledAdjoint", "iterations", self.iterations, whole=True)
-
-
-def differentiable_part(theta: Theta) -> tuple[PyTree, PyTree]:
-    """Split into floating-point arrays and the rest; `eqx.combine` puts them together."""
-    return eqx.partition(theta, eqx.is_inexact_array)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -145,6 +143,26 @@ def _attach_backward(adjoint, residuals, cotangent):
 attach.defvjp(_attach_forward, _attach_backward)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def known(function, value: PyTree, theta: PyTree, rest: PyTree, point: KKTPoint) -> PyTree:
+    """A value that the solver has computed already, with the derivative of function(theta, ...)."""
+    return value
+
+
+def _known_forward(function, value, theta, rest, point):
+    return known(function, value, theta, rest, point), (theta, rest, point)
+
+
+def _known_backward(function, residuals, cotangent):
+    theta, rest, point = residuals
+    _, pull = jax.vjp(lambda theta, point: function(theta, rest, point), theta, point)
+    d_theta, d_point = pull(cotangent)
+    return jax.tree.map(jnp.zeros_like, cotangent), d_theta, None, d_point
+
+
+known.defvjp(_known_forward, _known_backward)
+
+
 @jax.custom_vjp
 def optimal_cost(theta: PyTree, rest: PyTree, point: KKTPoint) -> Float[Array, ""]:
     """The cost at the solution; its derivative is the Lagrangian's (the envelope theorem)."""
@@ -169,3 +187,24 @@ def _cost_backward(residuals, cotangent):
 
 
 optimal_cost.defvjp(_cost_forward, _cost_backward)
+
+
+def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
+    """The point that a solver returned, as a differentiable function of theta."""
+    theta, rest = eqx.partition(theta, eqx.is_inexact_array)
+    theta = gate(adjoint.on_failure, theta, point.status == Status.converged)
+    kkt_point = attach(adjoint, theta, rest, (point.states, point.controls, point.costates))
+    states, controls, costates = kkt_point
+
+    def whole(function):
+        return lambda theta, rest, point: function(eqx.combine(theta, rest), point)
+
+    gains = partial(kkt_system.gains, adjoint)
+    return point._replace(
+        states=states,
+        controls=controls,
+        costates=costates,
+        cost=known(optimal_cost, point.cost, theta, rest, kkt_point),
+        multipliers=known(whole(multipliers), point.multipliers, theta, rest, kkt_point),
+        gains=known(whole(gains), point.gains, theta, rest, kkt_point),
+    )

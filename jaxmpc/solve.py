@@ -1,22 +1,16 @@
 """`solve`: one problem, one differentiable solution."""
 
-from functools import partial
-from typing import NamedTuple
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc import implicit, kkt_system
 from jaxmpc.arguments import check_arguments
 from jaxmpc.closures import check_and_hoist, close_over_static
-from jaxmpc.implicit import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.implicit import ImplicitAdjoint, UnrolledAdjoint, differentiable
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
-from jaxmpc.solvers.loop import Guess, Point, run, unroll
-from jaxmpc.trajectory import objective
+from jaxmpc.solvers.loop import Guess, run, unroll
 
 
 def solve(
@@ -78,31 +72,11 @@ def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
     theta = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
         point = unroll(solver, problem, x0, params, guess, adjoint.iterations)
-        kkt_point = point[:3]
-        cost = objective(problem, point.states, point.controls, params)
-        settings = ImplicitAdjoint()
     else:
         point = run(solver, *jax.lax.stop_gradient(theta), guess)
-        settings = adjoint
-        different, rest = implicit.differentiable_part(theta)
-        converged = point.status == Status.converged
-        different = implicit.gate(adjoint.on_failure, different, converged)
-        theta = eqx.combine(different, rest)
-        kkt_point = implicit.attach(adjoint, different, rest, tuple(point[:3]))
-        cost = implicit.optimal_cost(different, rest, kkt_point)
-    states, controls, costates = kkt_point
-    return Solution(
-        states=states,
-        controls=controls,
-        cost=cost,
-        gains=kkt_system.gains(settings, theta, kkt_point),
-        costates=costates,
-        multipliers=kkt_system.multipliers(theta, kkt_point),
-        status=point.status,
-        converged=point.status == Status.converged,
-        iterations=point.iterations,
-        residuals=jax.lax.stop_gradient(point.residuals),
-    )
+        point = differentiable(adjoint, theta, point)
+    converged = point.status == Status.converged
+    return Solution(converged=converged, **point._asdict())
 
 
 _compiled = jax.jit(_solve)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ._arguments import Params, angle, arguments, saturate
+from ._arguments import Params, arguments, rotate, saturate
 from .paper import diagonal_cost
 
 CARTPOLE = {"gravity": 9.8, "masscart": 1.0, "masspole": 0.1, "length": 0.5}
@@ -37,11 +37,15 @@ def cartpole(
     swing = p.length * (4 / 3 - p.masspole * cos**2 / total)
     alpha = (p.gravity * sin - cos * cart) / swing
     acceleration = cart - pole * alpha * cos / total
-    return cartpole_state(
-        position + CARTPOLE_DT * velocity,
-        velocity + CARTPOLE_DT * acceleration,
-        angle(cos, sin) + CARTPOLE_DT * omega,
-        omega + CARTPOLE_DT * alpha,
+    cos_next, sin_next = rotate(cos, sin, CARTPOLE_DT * omega)
+    return jnp.stack(
+        [
+            position + CARTPOLE_DT * velocity,
+            velocity + CARTPOLE_DT * acceleration,
+            cos_next,
+            sin_next,
+            omega + CARTPOLE_DT * alpha,
+        ]
     )
 
 

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxmpc.lq.control_limited import control_limited_policy
+from jaxmpc.lq.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Multipliers, Residuals, Status
+from jaxmpc.solution import Gains, Multipliers, Residuals, Status
 from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, Trial, line_search
-from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite, status_array
+from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.multiple_shooting import feasible_start
 from jaxmpc.solvers.options import check_choice, check_positive, default_tolerance
 from jaxmpc.solvers.regularization import Regularization, convexify
@@ -43,6 +43,7 @@ class ILQRState(NamedTuple):
     nominal: Trial
     previous: Trial
     conditions: Conditions  # of `previous`; of `nominal` once the solver has terminated
+    gains: Gains  # the last policy
     regularization: Regularization
     within_rounding: Bool[Array, ""]
     iterations: Int[Array, ""]
@@ -106,6 +107,7 @@ class ILQR:
             conditions=Conditions(
                 jnp.zeros_like(nominal.states), Multipliers(zeros, zeros), Residuals(*[infinite] * 3)
             ),
+            gains=Gains(zeros, zeros[:, :, None] * x0),
             regularization=regularization.start(self.hessian, x0),
             within_rounding=iterations > 0,
             iterations=iterations,
@@ -121,7 +123,7 @@ class ILQR:
         search = line_search(problem, params, state.nominal, policy, limits)
         if self.verbose:
             print_iteration(state, search)
-        return self._advance(state, search, policy.definite)
+        return self._advance(state, policy, search)
 
     def terminate(self, state: ILQRState) -> Int[Array, ""]:
         """A `Status`, or RUNNING."""
@@ -129,8 +131,9 @@ class ILQR:
 
     def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Point:
         """The nominal trajectory with the conditions measured at it."""
-        states, controls, _ = state.nominal
-        return Point(states, controls, *state.conditions, state.status, state.iterations)
+        states, controls, cost = state.nominal
+        ends = (cost, state.gains, state.status, state.iterations)
+        return Point(states, controls, *state.conditions, *ends)
 
     def _judge(self, state: ILQRState, linearization: Linearization, limits) -> ILQRState:
         nominal = state.nominal
@@ -161,7 +164,10 @@ class ILQR:
     def _policy(self, problem, params, state: ILQRState, linearization: Linearization, limits):
         states, controls, _ = state.nominal
         n = states.shape[1]
-        mu, curvature, _ = state.regularization
+        # The last policy is part of the result: Newton's, as it is.
+        last = state.status != RUNNING
+        mu = jnp.where(last, 0.0, state.regularization.mu)
+        curvature = jnp.where(last, 1.0, state.regularization.curvature)
         costate = curvature * state.conditions.costates
         stages, terminal = lagrangian_hessian(problem, states, controls, costate, params)
         if self.hessian != "exact":
@@ -184,7 +190,7 @@ class ILQR:
             upper = jnp.minimum(upper, self.trust_region)
         return control_limited_policy(model, lower, upper, mu)
 
-    def _advance(self, state: ILQRState, search: Search, definite: Bool[Array, ""]) -> ILQRState:
+    def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
         running = state.status == RUNNING
         accepted = search.accepted & running
         updated = regularization.update(
@@ -193,7 +199,7 @@ class ILQR:
         # No step is left to try: the proximal term is at its limit, or the model promises less
         # than the cost's rounding and Newton's step does not even keep the cost.
         first_order = state.regularization.curvature == 0
-        hopeless = definite & search.within_rounding & (first_order | (self.hessian == "exact"))
+        hopeless = policy.definite & search.within_rounding & (first_order | (self.hessian == "exact"))
         exhausted = updated.mu > regularization.LARGEST
         status = jnp.where(
             hopeless,
@@ -206,8 +212,9 @@ class ILQR:
                 lambda new, old: jnp.where(accepted, new, old), search.trial, state.nominal
             ),
             previous=state.nominal,
+            gains=Gains(policy.k, policy.K),
             regularization=updated,
             within_rounding=accepted & search.within_rounding,
             iterations=state.iterations + running,
-            status=jnp.where(running, status, status_array(0, status) + state.status),
+            status=status,
         )

@@ -8,8 +8,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.small_linalg import matvec
-from jaxmpc.problem import Problem
-from jaxmpc.trajectory.rollout import objective
+from jaxmpc.problem import Problem, terminal_cost
 
 _STEP_SIZES = tuple(0.5**i for i in range(8))
 _SUFFICIENT_DECREASE = 1e-4
@@ -35,16 +34,18 @@ class Search(NamedTuple):
 
 def closed_loop(
     problem: Problem,
-    x0: Float[Array, " n"],
     params: PyTree,
-    nominal: tuple[Float[Array, "T+1 n"], Float[Array, "T m"]],
+    nominal: Trial,
     policy: Policy,
     limits: tuple[Float[Array, "T m"], Float[Array, "T m"]],
     step_size: Float[Array, ""],
-) -> Trial:
-    """Roll out  u = clip(u_nominal + s k + K (x - x_nominal))."""
+    *,
+    keep: bool,
+):
+    """Roll out  u = clip(u_nominal + s k + K (x - x_nominal)): a `Trial`, or its cost alone."""
 
-    def step(x, inputs):
+    def step(carry, inputs):
+        x, cost = carry
         t, x_nominal, u_nominal, k, K, side, low, high = inputs
         u = u_nominal + step_size * k + matvec(K, x - x_nominal)
         u = jnp.clip(u, low, high)
@@ -52,13 +53,18 @@ def closed_loop(
         # being at a bound is an exact statement.
         at_bound = jnp.where(side < 0, low, high)
         u = jnp.where((side != 0) & (step_size == 1) & jnp.isfinite(at_bound), at_bound, u)
-        return problem.dynamics(x, u, t, params), (x, u)
+        cost = cost + problem.stage_cost(x, u, t, params)
+        return (problem.dynamics(x, u, t, params), cost), ((x, u) if keep else None)
 
     times = jnp.arange(problem.horizon)
-    inputs = (times, nominal[0][:-1], nominal[1], policy.k, policy.K, policy.side, *limits)
-    x_last, (states, controls) = jax.lax.scan(step, x0, inputs)
-    states = jnp.concatenate([states, x_last[None]])
-    return Trial(states, controls, objective(problem, states, controls, params))
+    inputs = (times, nominal.states[:-1], nominal.controls, policy.k, policy.K, policy.side)
+    start = (nominal.states[0], jnp.zeros_like(nominal.cost))
+    (x_last, cost), kept = jax.lax.scan(step, start, (*inputs, *limits))
+    cost = cost + terminal_cost(problem, x_last, params)
+    if not keep:
+        return cost
+    states, controls = kept
+    return Trial(jnp.concatenate([states, x_last[None]]), controls, cost)
 
 
 def line_search(
@@ -70,21 +76,22 @@ def line_search(
 ) -> Search:
     """The best of several step sizes whose decrease is a fair part of the expected one.
 
-    All step sizes are rolled out in one vectorised scan: no loop whose length depends on data.
+    All step sizes are rolled out in one vectorised scan for their costs alone, and the chosen
+    one once more: no loop whose length depends on data, no trajectory that is not used.
     """
     sizes = jnp.asarray(_STEP_SIZES, nominal.cost.dtype)
-    x0 = nominal.states[0]
-    trials = jax.vmap(
-        lambda size: closed_loop(problem, x0, params, nominal[:2], policy, limits, size)
-    )(sizes)
+
+    def roll(size, keep):
+        return closed_loop(problem, params, nominal, policy, limits, size, keep=keep)
+
+    costs = jax.vmap(lambda size: roll(size, keep=False))(sizes)
     expected = policy.expected_decrease(sizes)
     rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.abs(nominal.cost)
-    decrease = jnp.where(jnp.isfinite(trials.cost), nominal.cost - trials.cost, -jnp.inf)
+    decrease = jnp.where(jnp.isfinite(costs), nominal.cost - costs, -jnp.inf)
     acceptable = decrease + rounding >= _SUFFICIENT_DECREASE * expected
     acceptable &= policy.definite & (expected >= -rounding) & jnp.isfinite(expected)
     best = jnp.argmax(jnp.where(acceptable, decrease, -jnp.inf))
     # Where the cost cannot tell steps apart any more, Newton's full step is the one to take.
     within_rounding = expected[0] <= 10 * rounding
     best = jnp.where(within_rounding & acceptable[0], 0, best)
-    chosen = jax.tree.map(lambda leaf: leaf[best], trials)
-    return Search(chosen, sizes[best], acceptable[best], within_rounding)
+    return Search(roll(sizes[best], keep=True), sizes[best], acceptable[best], within_rounding)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Multipliers, Residuals, Status
+from jaxmpc.solution import Gains, Multipliers, Residuals
 
 RUNNING = -1
 
@@ -27,6 +27,8 @@ class Point(NamedTuple):
     costates: Float[Array, "T+1 n"]
     multipliers: Multipliers
     residuals: Residuals
+    cost: Float[Array, ""]
+    gains: Gains
     status: Int[Array, ""]
     iterations: Int[Array, ""]
 
@@ -77,8 +79,3 @@ def finite(*trees: PyTree) -> Bool[Array, ""]:
     """Whether every number in the trees is finite."""
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(trees)]
     return jnp.all(jnp.stack(leaves))
-
-
-def status_array(status: Status | int, like: Int[Array, ""]) -> Int[Array, ""]:
-    """A status with the batch and type of another integer."""
-    return jnp.zeros_like(like) + jnp.asarray(int(status), like.dtype)

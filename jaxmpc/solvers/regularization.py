@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 SMALLEST, LARGEST = 1e-6, 1e10
 _UP, _DOWN = 10.0, 5.0
+_WRITTEN_OUT = 10  # largest Hessian that is made convex without a loop
 _REST = 3  # Gauss-Newton steps after second-order information failed
 
 
@@ -53,10 +54,10 @@ def update(
 
 
 def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
-    """A positive semidefinite matrix, equal to H up to rounding where H is one already.
+    """A positive semidefinite H + diag(e), with e zero up to rounding where H is one already.
 
-    The modified Cholesky factorisation without shifts: a pivot is raised to what keeps its
-    column within the largest diagonal, which for a positive semidefinite matrix is no change.
+    The modified Cholesky factorisation: a pivot is raised to what keeps its column within the
+    largest diagonal, which for a positive semidefinite matrix is no change.
 
     Source: Gill, Murray and Wright (1981), Practical Optimization, section 4.4.2.2.
     """
@@ -66,21 +67,27 @@ def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
     bound = jnp.where(bound > 0, bound, 1.0)
     noise = size * jnp.finfo(H.dtype).eps * bound
 
-    def eliminate(j, carry):
-        rest, convex = carry
-        column = jnp.where(jnp.arange(size) >= j, rest[:, j], 0.0)
-        off_diagonal = jnp.max(jnp.where(jnp.arange(size) > j, jnp.abs(column), 0.0))
-        pivot = jnp.maximum(column[j], off_diagonal**2 / bound)
-        # A pivot that is rounding alone has a column that is rounding alone.
-        used = pivot > noise
-        safe = jnp.where(used, pivot, 1.0)
-        column = jnp.where(jnp.arange(size) == j, pivot, column)
-        outer = jnp.where(used, column[:, None] * column[None, :] / safe, 0.0)
-        return rest - outer, convex + outer
+    def raised(pivot, largest):
+        """The pivot to use, its reciprocal (zero for a pivot that is rounding alone), the change."""
+        new = jnp.maximum(pivot, largest**2 / bound)
+        used = new > noise
+        return jnp.where(used, 1 / jnp.where(used, new, 1.0), 0.0), jnp.maximum(new, 0) - pivot
 
-    start = (H, jnp.zeros_like(H))
-    if size <= 8:  # written out, so that it fuses
-        for j in range(size):
-            start = eliminate(j, start)
-        return start[1]
-    return jax.lax.fori_loop(0, size, eliminate, start)[1]
+    if size <= _WRITTEN_OUT:
+        rest, change = H, []
+        for _ in range(size - 1):
+            below = rest[1:, 0]
+            inverse, extra = raised(rest[0, 0], jnp.max(jnp.abs(below)))
+            rest = rest[1:, 1:] - inverse * below[:, None] * below[None, :]
+            change.append(extra)
+        change.append(raised(rest[0, 0], jnp.zeros_like(bound))[1])
+        return H + jnp.diag(jnp.stack(change))
+
+    def eliminate(j, carry):
+        rest, change = carry
+        below = jnp.where(jnp.arange(size) > j, rest[:, j], 0.0)
+        inverse, extra = raised(rest[j, j], jnp.max(jnp.abs(below)))
+        return rest - inverse * below[:, None] * below[None, :], change.at[j].set(extra)
+
+    _, change = jax.lax.fori_loop(0, size, eliminate, (H, jnp.zeros_like(H[0])))
+    return H + jnp.diag(change)
