@@ -1,4 +1,9 @@
-"""lq"""
-from jaxmpc.lq.control_limited import Policy as Policy, control_limited_policy as control_limited_policy
+"""The linear-quadratic subproblem as a library of its own: matrices in, trajectory out."""
+
+from jaxmpc.lq.control_limited import (
+    Policy as Policy,
+    control_limited_policy as control_limited_policy,
+)
 from jaxmpc.lq.problem import LQProblem as LQProblem, from_joint as from_joint
-from jaxmpc.lq.riccati import Factor as Factor, LQSolution as LQSolution, factor as factor, substitute as substitute
+from jaxmpc.lq.riccati import Factor as Factor, LQSolution as LQSolution, factor as factor
+from jaxmpc.lq.solve import solve as solve

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
+from jaxmpc.lq.pivoting import pivot, preferred_sides
 from jaxmpc.lq.riccati import masked_ldl, masked_solve
 from jaxmpc.lq.small_linalg import LDL, matvec
 
-_FULL_EXCHANGES = 3  # block exchanges without progress before single pivots take over
 _PIVOTS_PER_CONTROL = 20
 
 
@@ -21,14 +21,6 @@ class BoxQPSolution(NamedTuple):
     factor: LDL
 
 
-class _Pivoting(NamedTuple):
-    side: Int[Array, " m"]
-    fewest: Int[Array, ""]
-    patience: Int[Array, ""]
-    count: Int[Array, ""]
-    done: Bool[Array, ""]
-
-
 def box_qp(
     H: Float[Array, "m m"],
     g: Float[Array, " m"],
@@ -37,12 +29,8 @@ def box_qp(
 ) -> BoxQPSolution:
     """Minimise  1/2 u'Hu + g'u  over  lower <= u <= upper,  where  lower <= 0 <= upper.
 
-    Block principal pivoting: every control on the wrong side changes sides at once, as long as
-    their number falls; after a few exchanges without progress only the last of them does, which
-    ends in finitely many pivots for a positive definite H. An indefinite H is all right as long
-    as its free block at the end is definite: `factor.is_positive()` says so.
-
-    Source: Judice and Pires (1994), Computers and Operations Research 21(5).
+    By block principal pivoting, exact for a positive definite H. An indefinite H is all right
+    as long as its free block at the end is definite: `factor.is_positive()` says so.
     """
     if g.shape[0] == 1:
         return _interval_qp(H, g, lower, upper)
@@ -82,40 +70,14 @@ def _solve_given_sides(H, g, lower, upper, side):
 
 
 def _find_sides(H, g, lower, upper) -> Int[Array, " m"]:
-    m = g.shape[0]
-    equal = lower >= upper
-
-    def target(side):
-        """The side that each control would rather be on."""
+    def preference(side):
         u, _ = _solve_given_sides(H, g, lower, upper, side)
-        y = matvec(H, u) + g
-        # Rounding in y must not turn a degenerate control for ever.
+        # Rounding in the gradient must not turn a degenerate control for ever.
         noise = 16 * jnp.finfo(H.dtype).eps * (matvec(jnp.abs(H), jnp.abs(u)) + jnp.abs(g))
-        release = ((side < 0) & (y < -noise)) | ((side > 0) & (y > noise))
-        rather = jnp.where(release & ~equal, 0, side)
-        leaves = jnp.where(u < lower, -1, jnp.where(u > upper, 1, 0))
-        return jnp.where(side == 0, leaves, rather)
-
-    def exchange(state: _Pivoting) -> _Pivoting:
-        rather = target(state.side)
-        wrong = rather != state.side
-        number = jnp.sum(wrong)
-        better = number < state.fewest
-        patience = jnp.where(better, _FULL_EXCHANGES, state.patience - 1)
-        last = jnp.arange(m) == m - 1 - jnp.argmax(wrong[::-1])
-        chosen = wrong & ((patience >= 0) | last)
-        return _Pivoting(
-            side=jnp.where(chosen, rather, state.side),
-            fewest=jnp.minimum(number, state.fewest),
-            patience=patience,
-            count=state.count + 1,
-            done=(number == 0) | (state.count >= _PIVOTS_PER_CONTROL * m),
-        )
+        return preferred_sides(side, u, matvec(H, u) + g, noise, lower, upper)
 
     # Controls at a bound that the gradient pushes them against start there: near a solution of
     # the whole problem that is already the answer.
     side = jnp.where((lower >= 0) & (g > 0), -1, jnp.where((upper <= 0) & (g < 0), 1, 0))
-    side = jnp.where(equal, -1, side)
-    count = jnp.sum(side) * 0  # integers that vary over a batch as the data does
-    start = _Pivoting(side, count + m + 1, count, count, count > 0)
-    return jax.lax.while_loop(lambda state: ~state.done, exchange, start).side
+    side = jnp.where(lower >= upper, -1, side)
+    return pivot(preference, side, _PIVOTS_PER_CONTROL * g.shape[0])
