@@ -1,11 +1,30 @@
 """Differentiable trajectory optimisation in JAX."""
 
-from jaxmpc import lq as lq
+from jaxmpc import (
+    costs as costs,
+    integrators as integrators,
+    lq as lq,
+    models as models,
+    slew_rate as slew_rate,
+)
+from jaxmpc.describe import describe as describe
 from jaxmpc.implicit import (
     ImplicitAdjoint as ImplicitAdjoint,
     UnrolledAdjoint as UnrolledAdjoint,
 )
 from jaxmpc.problem import Problem as Problem
-from jaxmpc.solution import Gains as Gains, Solution as Solution, Status as Status
+from jaxmpc.sensitivity import (
+    GradientDiagnostics as GradientDiagnostics,
+    SolutionTangent as SolutionTangent,
+    gradient_diagnostics as gradient_diagnostics,
+    solution_jvp as solution_jvp,
+)
+from jaxmpc.solution import (
+    Gains as Gains,
+    Multipliers as Multipliers,
+    Residuals as Residuals,
+    Solution as Solution,
+    Status as Status,
+)
 from jaxmpc.solve import solve as solve
 from jaxmpc.solvers.ilqr import ILQR as ILQR

@@ -72,10 +72,14 @@ def _interior_point(problem: LQProblem, lower, upper) -> _Iterate:
     has_lower, has_upper = has_lower & free, has_upper & free
     number = jnp.maximum(jnp.sum(has_lower) + jnp.sum(has_upper), 1)
     dtype = lower.dtype
-    tolerance = jnp.sqrt(jnp.finfo(dtype).eps) * 1e-2
+    eps = jnp.finfo(dtype).eps
+    room = eps * (1.0 + jnp.abs(low) + jnp.abs(high))  # a slack lost to rounding is not zero
 
     def slacks(u):
-        return jnp.where(has_lower, u - lower, 1.0), jnp.where(has_upper, upper - u, 1.0)
+        return (
+            jnp.where(has_lower, jnp.maximum(u - low, room), 1.0),
+            jnp.where(has_upper, jnp.maximum(high - u, room), 1.0),
+        )
 
     def reach(value, change, mask):
         """The longest step that keeps the values positive."""
@@ -109,16 +113,16 @@ def _interior_point(problem: LQProblem, lower, upper) -> _Iterate:
         target_l = jnp.where(has_lower, center - du * dz_l, 0.0)
         target_u = jnp.where(has_upper, center + du * dz_u, 0.0)
         du, dz_l, dz_u, size = newton(target_l, target_u)
-        moved = size * jnp.max(jnp.abs(du))
-        u = it.u + size * du
-        scale = jnp.max(jnp.abs(u)) + 1.0
-        done = (mu <= tolerance) & (moved <= tolerance * scale)
-        return _Iterate(
-            u, z_l + size * dz_l, z_u + size * dz_u, it.count + 1, done | (it.count >= _ITERATIONS)
-        )
+        new = (it.u + size * du, z_l + size * dz_l, z_u + size * dz_u)
+        # Past this accuracy the barrier's weights overflow; pivoting does the rest.
+        sound = jnp.all(jnp.isfinite(jnp.stack(new)))
+        done = (mu <= accuracy) | ~sound | (it.count >= _ITERATIONS)
+        new = jax.tree.map(lambda new, old: jnp.where(sound, new, old), new, it[:3])
+        return _Iterate(*new, it.count + 1, done)
 
     # Multipliers of the size of what they have to balance.
     size = 1.0 + jnp.max(jnp.abs(problem.r)) + jnp.max(jnp.abs(problem.q))
+    accuracy = 1e3 * eps * size * jnp.max(jnp.where(has_lower & has_upper, high - low, 1.0))
     z = jnp.zeros_like(start)
     count = jnp.sum(pinned) * 0
     first = _Iterate(

@@ -14,7 +14,7 @@ from jaxmpc.solution import Gains, Multipliers, Residuals, Status
 from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, Trial, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
-from jaxmpc.solvers.multiple_shooting import feasible_start
+from jaxmpc.solvers.multiple_shooting import STEPS, feasible_start
 from jaxmpc.solvers.options import check_choice, check_positive, default_tolerance
 from jaxmpc.solvers.regularization import Regularization, convexify
 from jaxmpc.solvers.report import print_iteration
@@ -89,17 +89,22 @@ class ILQR:
         check_choice("ILQR", "riccati", self.riccati, ("auto", "sequential"))
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
-        """The first nominal trajectory: the guessed controls, or one near the guessed states."""
+        """The first nominal trajectory: that of the guessed controls, or one from guessed states.
+
+        The multiple-shooting steps that guessed states take count as iterations.
+        """
         lower, upper = problem.limits(x0.dtype)
         controls = jnp.clip(guess.controls, lower, upper)
+        start_steps = 0
         if guess.states is None:
             states = rollout(problem, x0, controls, params)
             nominal = Trial(states, controls, objective(problem, states, controls, params))
         else:
-            nominal = feasible_start(problem, x0, params, guess.states, controls)
+            start_steps = min(STEPS, self.max_iterations)
+            nominal = feasible_start(problem, x0, params, guess.states, controls, start_steps)
         zeros = jnp.zeros_like(nominal.controls)
         infinite = jnp.full_like(nominal.cost, jnp.inf)
-        iterations = jnp.zeros_like(nominal.cost, dtype=jnp.int32)
+        iterations = jnp.full_like(nominal.cost, start_steps, dtype=jnp.int32)
         possible = jnp.all(lower <= upper)  # False for NaN
         return ILQRState(
             nominal=nominal,
@@ -109,7 +114,7 @@ class ILQR:
             ),
             gains=Gains(zeros, zeros[:, :, None] * x0),
             regularization=regularization.start(self.hessian, x0),
-            within_rounding=iterations > 0,
+            within_rounding=iterations < 0,
             iterations=iterations,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )

@@ -1,1 +1,81 @@
-def feasible_start(*a): raise NotImplementedError
+"""From guessed states that violate the dynamics to a trajectory that satisfies them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.lq.bounded import bounded_solution
+from jaxmpc.lq.control_limited import Policy
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.problem import Problem
+from jaxmpc.solvers.line_search import Trial, closed_loop
+from jaxmpc.solvers.regularization import convexify
+from jaxmpc.trajectory import lagrangian_hessian, linearize, objective, rollout
+
+STEPS = 12  # the most that `feasible_start` takes
+
+
+def feasible_start(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    states: Float[Array, "T+1 n"],
+    controls: Float[Array, "T m"],
+    steps: int,
+) -> Trial:
+    """The best of the trajectories that full multiple-shooting steps from a guess lead to.
+
+    A few Gauss-Newton steps in states and controls, each a bounded LQ problem with the defects
+    of the dynamics in it, solved exactly, and taken whole. After each the dynamics are simulated
+    with the step's feedback around it, and the cheapest simulation is kept: guessed states lead
+    to another, often better local minimum than simulating guessed controls does.
+
+    Source: Bock and Plitt (1984) for multiple shooting; Diehl, Bock and Schloeder (2005) for
+    full steps without globalisation.
+    """
+    limits = problem.limits(x0.dtype)
+    times = jnp.arange(problem.horizon)
+
+    def step(_, carry):
+        states, controls, best = carry
+        model = _gauss_newton_model(problem, params, states, controls, times)
+        solution = bounded_solution(model, limits[0] - controls, limits[1] - controls)
+        states, controls = states + solution.states, controls + solution.controls
+        controls = jnp.clip(controls, *limits)
+        zero = jnp.zeros_like(best.cost)
+        still = jnp.zeros_like(controls)
+        policy = Policy(still, solution.feedback, still.astype(jnp.int32), zero, zero, zero == 0)
+        around = Trial(states, controls, zero)
+        trial = closed_loop(problem, params, around, policy, limits, zero + 1, keep=True)
+        better = trial.cost < best.cost  # False for NaN
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial, best)
+        # Once a step is not finite there is nothing to continue from but the best so far.
+        sound = jnp.all(jnp.isfinite(states)) & jnp.all(jnp.isfinite(controls))
+        states = jnp.where(sound, states, best.states)
+        return states, jnp.where(sound, controls, best.controls), best
+
+    simulated = rollout(problem, x0, controls, params)
+    first = Trial(simulated, controls, objective(problem, simulated, controls, params))
+    first = first._replace(cost=jnp.where(jnp.isfinite(first.cost), first.cost, jnp.inf))
+    states = states.at[0].set(x0)
+    return jax.lax.fori_loop(0, steps, step, (states, controls, first))[2]
+
+
+def _gauss_newton_model(problem: Problem, params, states, controls, times) -> LQProblem:
+    n = states.shape[1]
+    A, B, q, r = linearize(problem, states, controls, params)
+    nothing = jnp.zeros_like(states)
+    stages, terminal = lagrangian_hessian(problem, states, controls, nothing, params)
+    stages = jax.vmap(convexify)(stages)
+    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
+    return LQProblem(
+        Q=jnp.concatenate([stages[:, :n, :n], convexify(terminal)[None]]),
+        S=stages[:, n:, :n],
+        R=stages[:, n:, n:],
+        q=q,
+        r=r,
+        A=A,
+        B=B,
+        c=simulated - states[1:],
+        x0=nothing[0],
+    )

@@ -1,0 +1,195 @@
+"""`python -m jaxmpc`: swing up 120 cart-poles at once, then learn their dynamics back.
+
+The experts of Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
+planning and control': their 120 initial states, dynamics and cost, and the wrong parameters from
+which their learner starts. Only the experts' controls are seen by the learner, and the gradient
+goes through the solver.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+import jaxmpc
+from jaxmpc import integrators, models, plot
+
+PAPER_COST = 22.085  # mean over the 120 experts
+PAPER_TEST_LOSS = 1.6e-4  # cart-pole, dynamics learned from 100 experts (the thesis' figure 5.5)
+WRONG = {"gravity": 9.8, "masscart": 3.0, "masspole": 0.1, "length": 1.0}
+UNITS = {"gravity": "m/s^2", "masscart": "kg", "masspole": "kg", "length": "m"}
+TRAIN, TEST = 100, 10  # the first and the last of the 120
+FRESH_START = 20  # steps between returns to the experts' controls as the guess
+
+PROBLEM = jaxmpc.Problem(
+    integrators.discrete(models.cartpole),
+    models.cartpole_cost,
+    horizon=20,
+    control_dim=1,
+    control_bounds=(-models.CARTPOLE_MAX_FORCE, models.CARTPOLE_MAX_FORCE),
+)
+
+
+class Learner(NamedTuple):
+    """What a training step hands to the next one."""
+
+    log_params: dict[str, Float[Array, ""]]
+    moments: optax.OptState
+    controls: Float[Array, "b T 1"]  # the last solution: where the next solve starts
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demonstration; 1 if an expert did not converge, else 0."""
+    options = _options(arguments)
+    jax.config.update("jax_enable_x64", True)  # a program of its own may choose
+    x0 = jnp.asarray(models.paper_initial_states("cartpole"))
+    print(f"jaxmpc on {jax.devices()[0].platform}, jax {jax.__version__}, {x0.dtype}\n")
+
+    print(f"1. Swing up {len(x0)} cart-poles at once")
+    print("   the experts of Amos et al. (2018): 20 steps of 0.05 s, force within +-100 N\n")
+    params = {name: jnp.asarray(value, x0.dtype) for name, value in models.CARTPOLE.items()}
+    guess = jnp.zeros((len(x0), PROBLEM.horizon, 1), x0.dtype)
+    seconds, solve = _compiled(jax.vmap(_solve, in_axes=(0, None, 0)), x0, params, guess)
+    experts = jax.block_until_ready(solve(x0, params, guess))
+    _print_report(experts, seconds, _median_seconds(lambda: solve(x0, params, guess)))
+
+    print("\n2. Learn the dynamics back from the controls of 100 experts, through the solver\n")
+    learned = _learn(x0[:TRAIN], experts.controls[:TRAIN], options.steps)
+    found = solve(x0, learned, guess)
+    test_loss = jnp.mean((found.controls - experts.controls)[-TEST:] ** 2)
+    _print_parameters(learned)
+    print(
+        f"\n   Loss on {TEST} starts never seen: {test_loss:.1e} N^2 "
+        f"(the paper, in float32: {PAPER_TEST_LOSS:.1e})."
+    )
+    if options.plot:
+        _write_plots(experts, options.plot)
+    return 0 if bool(jnp.all(experts.converged)) else 1
+
+
+def _options(arguments) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m jaxmpc", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="write a PNG and a GIF there")
+    parser.add_argument("--steps", type=int, default=300, help="of learning (default: 300)")
+    options = parser.parse_args(arguments)
+    if options.steps < 1:
+        parser.error(f"--steps must be at least 1, got {options.steps}")
+    if options.plot:  # now, not after a minute of work
+        try:
+            plot.require_matplotlib().switch_backend("Agg")
+        except ImportError as error:
+            parser.exit(1, f"{error}\n")
+    return options
+
+
+def _solve(x0, params, controls):
+    return jaxmpc.solve(PROBLEM, x0, params, controls=controls)
+
+
+def _compiled(function, *arguments):
+    """Seconds to trace and compile, and the compiled function."""
+    start = time.perf_counter()
+    compiled = jax.jit(function).lower(*arguments).compile()
+    return time.perf_counter() - start, compiled
+
+
+def _median_seconds(function, repeats: int = 5) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _print_report(experts: jaxmpc.Solution, compile_seconds: float, seconds: float):
+    batch = len(experts.status)
+    statuses = np.bincount(experts.status, minlength=len(jaxmpc.Status))
+    words = ", ".join(f"{statuses[s]} {s.name}" for s in jaxmpc.Status if statuses[s])
+    iterations = np.asarray(experts.iterations)
+    rows = {
+        "status": words,
+        "iterations": f"median {np.median(iterations):.0f}, at most {iterations.max()}",
+        "mean cost": f"{jnp.mean(experts.cost):.3f} (the paper: {PAPER_COST})",
+        "worst KKT residual": f"{jnp.max(experts.residuals.largest()):.1e}",
+        "compile": f"{compile_seconds:.1f} s, once",
+        "solve": f"{1e3 * seconds:.0f} ms for {batch}, {1e3 * seconds / batch:.2f} ms each",
+    }
+    for name, value in rows.items():
+        print(f"   {name:<20}{value}")
+
+
+def _learn(x0, controls, steps: int) -> dict[str, Float[Array, ""]]:
+    """The parameters that make the solver's controls equal the experts', by Adam."""
+    # A larger rate than usual, and a short memory of squares: the four logarithms have gradients
+    # that differ by orders of magnitude, and these change quickly.
+    optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps), b2=0.95)
+
+    def loss(log_params, guess):
+        params = jax.tree.map(jnp.exp, log_params)  # masses and lengths are positive
+        solution = jax.vmap(_solve, in_axes=(0, None, 0))(x0, params, guess)
+        return jnp.mean((solution.controls - controls) ** 2), solution
+
+    def step(learner: Learner):
+        value_and_gradient = jax.value_and_grad(loss, has_aux=True)
+        (value, solution), gradient = value_and_gradient(learner.log_params, learner.controls)
+        change, moments = optimizer.update(gradient, learner.moments)
+        log_params = optax.apply_updates(learner.log_params, change)
+        unsolved = jnp.sum(~solution.converged)
+        return Learner(log_params, moments, solution.controls), value, unsolved
+
+    log_params = {name: jnp.log(jnp.asarray(value, x0.dtype)) for name, value in WRONG.items()}
+    learner = Learner(log_params, optimizer.init(log_params), controls)
+    seconds, step = _compiled(step, learner)
+    unsolved_solves = 0
+    bar = tqdm(range(steps), desc="   learning", unit=" steps", mininterval=0.5)
+    start = time.perf_counter()
+    for k in bar:
+        # A solve that starts from the last one stays in its local minimum. Now and then each
+        # starts from its expert's controls again, so that none stays in the wrong one.
+        if k % FRESH_START == 0:
+            learner = learner._replace(controls=controls)
+        learner, value, unsolved = step(learner)
+        unsolved_solves += int(unsolved)
+        bar.set_postfix_str(f"loss {value:.1e}")
+    seconds_each = (time.perf_counter() - start) / steps
+    print(f"   {'compile':<20}{seconds:.1f} s, once (solve, gradient and Adam)")
+    print(f"   {'step':<20}{1e3 * seconds_each:.0f} ms for {len(x0)} solves and their gradient")
+    print(f"   {'did not converge':<20}{unsolved_solves} of {steps * len(x0)} solves")
+    return jax.tree.map(jnp.exp, learner.log_params)
+
+
+def _print_parameters(learned):
+    print(f"\n   {'':<18}{'before':>10}{'learned':>12}{'true':>8}{'relative error':>17}")
+    for name, true in models.CARTPOLE.items():
+        error = abs(learned[name] / true - 1)
+        label = f"{name} [{UNITS[name]}]"
+        print(f"   {label:<18}{WRONG[name]:>10}{learned[name]:>12.6f}{true:>8}{error:>17.1e}")
+
+
+def _write_plots(experts: jaxmpc.Solution, folder: Path):
+    folder.mkdir(parents=True, exist_ok=True)
+    states, controls = np.asarray(experts.states), np.asarray(experts.controls)
+    hanging = int(np.argmin(states[:, 0, 2]))  # the one that starts lowest
+    angle = np.degrees(np.unwrap(np.arctan2(states[..., 3], states[..., 2]), axis=1))
+    series = {"angle [deg]": angle, "position [m]": states[..., 0], "force [N]": controls[..., 0]}
+    figure = plot.plot_series(series, models.CARTPOLE_DT, highlight=hanging)
+    figure.suptitle(f"{len(states)} cart-poles swing up; in red the one that starts lowest")
+    figure.savefig(folder / "swing_up.png", dpi=150)
+    animation = plot.animate_cartpole(
+        states[hanging], models.CARTPOLE_DT, controls=controls[hanging]
+    )
+    animation.save(folder / "swing_up.gif", writer="pillow", dpi=80)
+    print(f"\n   Wrote {folder / 'swing_up.png'} and {folder / 'swing_up.gif'}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

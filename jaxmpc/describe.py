@@ -1,0 +1,65 @@
+"""A short readable report on a solution, or on a batch of them."""
+
+import numpy as np
+
+from jaxmpc.solution import Solution, Status
+
+
+def describe(solution: Solution) -> str:
+    """What came out, in a few lines: statuses, cost, iterations, residuals, the worst element.
+
+    Takes concrete solutions, of one problem or with any leading batch axes; inside of `jit` use
+    the fields. Returns a string: print it.
+
+    Raises:
+        TypeError: for something that is not a `Solution`.
+    """
+    if not isinstance(solution, Solution):
+        raise TypeError(
+            f"jaxmpc.describe: solution must be a Solution, got {type(solution).__name__}."
+        )
+    status = np.asarray(solution.status)
+    return _describe_one(solution) if status.ndim == 0 else _describe_batch(solution, status)
+
+
+def _describe_one(solution: Solution) -> str:
+    status = Status(int(solution.status))
+    horizon, m = solution.controls.shape
+    residuals = solution.residuals
+    at_bound = int(np.sum(np.asarray(solution.multipliers.lower) > 0))
+    at_bound += int(np.sum(np.asarray(solution.multipliers.upper) > 0))
+    lines = [
+        f"{status.name}: {status.message}",
+        f"  cost            {float(solution.cost):.9g}",
+        f"  iterations      {int(solution.iterations)}",
+        f"  stationarity    {float(residuals.stationarity):.2e}  (scaled)",
+        f"  feasibility     {float(residuals.feasibility):.2e}",
+        f"  complementarity {float(residuals.complementarity):.2e}  (scaled)",
+        f"  active bounds   {at_bound} of {horizon} x {m} controls",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_batch(solution: Solution, status: np.ndarray) -> str:
+    flat = status.ravel()
+    iterations = np.asarray(solution.iterations).ravel()
+    cost = np.asarray(solution.cost).ravel()
+    residual = np.asarray(solution.residuals.largest()).ravel()
+    # NaN is the worst of all; argmax finds it.
+    worst = int(np.argmax(residual))
+    index = tuple(int(i) for i in np.unravel_index(worst, status.shape))
+    where = index[0] if len(index) == 1 else index
+    converged = flat == Status.converged
+    lines = [f"{flat.size} solutions, {int(converged.sum())} converged"]
+    for member in Status:
+        count = int(np.sum(flat == member))
+        if count and member != Status.converged:
+            first = int(np.argmax(flat == member))
+            lines.append(f"  {count} {member.name} (first: element {first}): {member.message}")
+    lines += [
+        f"  cost            mean {np.mean(cost):.9g}, from {np.min(cost):.9g} to {np.max(cost):.9g}",
+        f"  iterations      median {np.median(iterations):g}, most {int(np.max(iterations))}",
+        f"  worst residual  {residual[worst]:.2e} in element {where} "
+        f"({Status(int(flat[worst])).name})",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,195 @@
+"""Forward-mode derivatives of a solution, and how far its derivatives can be trusted."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from jaxmpc.arguments import check_state
+from jaxmpc.implicit import ImplicitAdjoint
+from jaxmpc.kkt_system import (
+    Theta,
+    active_bounds,
+    lagrangian,
+    lagrangian_control_gradient,
+    multipliers,
+    quadratic_model,
+)
+from jaxmpc.lq.differentiable import control_gradient
+from jaxmpc.lq.riccati import factor, substitute
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Multipliers, Solution
+
+
+class SolutionTangent(NamedTuple):
+    """The directional derivative of a solution; the fields are those of `Solution`."""
+
+    states: Float[Array, "T+1 n"]
+    controls: Float[Array, "T m"]
+    cost: Float[Array, ""]
+    costates: Float[Array, "T+1 n"]
+    multipliers: Multipliers
+
+
+class GradientDiagnostics(NamedTuple):
+    """How well the KKT system at a solution determines its derivative.
+
+    Attributes:
+        smallest_pivot: of the reduced Hessian (the Riccati recursion's Quu on the free
+            controls), in units of cost per unit of control squared. Not positive: the point is
+            no strict minimum, and its derivative means nothing.
+        condition: the largest pivot divided by the smallest one; inf if that is not positive.
+        complementarity_margin: the least, over the finite bounds, of max(multiplier, curvature
+            times distance), in units of cost per unit of control. Near zero: a bound is weakly
+            active, and the solution has a kink in the parameters there.
+        kkt_residual: the largest scaled residual of the solution; derivatives are as accurate.
+        active: how many control bounds are active (those that fix a control included).
+    """
+
+    smallest_pivot: Float[Array, ""]
+    condition: Float[Array, ""]
+    complementarity_margin: Float[Array, ""]
+    kkt_residual: Float[Array, ""]
+    active: Int[Array, ""]
+
+
+def solution_jvp(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    solution: Solution,
+    tangents: tuple,
+    *,
+    adjoint: ImplicitAdjoint = ImplicitAdjoint(),
+) -> SolutionTangent:
+    """How a solution moves along a direction: forward mode by one more Riccati pass.
+
+    Args:
+        problem, x0, params: what was solved.
+        solution: its solution.
+        tangents: (x0_dot, params_dot) or (x0_dot, params_dot, control_bounds_dot), each of the
+            structure of what it is a tangent of; None stands for zero, also inside.
+        adjoint: `hessian`, `smoothing`, `damping` and `on_failure` mean what they mean there.
+
+    Raises:
+        ValueError: if `tangents` does not have two or three entries, or the wrong structure.
+
+    Source: as for `solve`; the KKT system K d = -(d KKT / d theta) theta_dot.
+    """
+    x0 = check_state(x0)
+    theta = jax.tree.map(_as_array, (problem, x0, params))
+    theta_dot = _full_tangent(theta, tangents)
+    point = (solution.states, solution.controls, solution.costates)
+    model = quadratic_model(adjoint, theta, point)
+    bounds = active_bounds(adjoint, theta, point, model)
+    barrier = bounds.lower_barrier + bounds.upper_barrier
+    model = model._replace(R=model.R + jax.vmap(jnp.diag)(barrier))
+    different, rest = eqx.partition(theta, eqx.is_inexact_array)
+
+    def along(function):
+        return jax.jvp(lambda d: function(eqx.combine(d, rest)), (different,), (theta_dot,))
+
+    # The KKT conditions' own change: the linear terms of an LQ problem.
+    _, (q, r, defects) = along(lambda theta: jax.grad(lagrangian, (1, 2, 3))(theta, *point))
+    _, (lower, upper) = along(lambda theta: theta[0].limits(x0.dtype))
+    at_upper = multipliers(theta, point).upper > 0
+    fixed = jnp.where(at_upper, upper, lower)
+    r_barrier = r - bounds.lower_barrier * lower - bounds.upper_barrier * upper
+    system = model._replace(q=q, r=r_barrier, c=defects[1:], x0=defects[0])
+    step = substitute(system, factor(model, bounds.free), fixed)
+    # A multiplier balances the gradient where its bound is active.
+    signed = control_gradient(system, step)
+    active = multipliers(theta, point)
+    _, cost = along(lambda theta: lagrangian(theta, *point))
+    cost = cost + jnp.sum(active.lower * lower) - jnp.sum(active.upper * upper)
+    tangent = SolutionTangent(
+        step.states,
+        step.controls,
+        cost,
+        step.costates,
+        Multipliers(
+            jnp.where(active.lower > 0, signed, 0.0), jnp.where(active.upper > 0, -signed, 0.0)
+        ),
+    )
+    if adjoint.on_failure == "keep":
+        return tangent
+    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
+    return jax.tree.map(lambda leaf: jnp.where(solution.converged, leaf, instead), tangent)
+
+
+def gradient_diagnostics(
+    problem: Problem, x0: Float[Array, " n"], params: PyTree, solution: Solution
+) -> GradientDiagnostics:
+    """Measure at a solution what its derivatives depend on; for a batch use `jax.vmap`.
+
+    Source: Nocedal and Wright (2006), section 12.5 (second-order sufficiency, strict
+    complementarity).
+    """
+    x0 = check_state(x0)
+    theta: Theta = (problem, x0, params)
+    point = (solution.states, solution.controls, solution.costates)
+    model = quadratic_model(ImplicitAdjoint(), theta, point)
+    free = active_bounds(ImplicitAdjoint(), theta, point, model).free
+    pivots = jnp.where(free, factor(model, free).Quu.pivots, jnp.nan)
+    smallest = jnp.nanmin(jnp.where(jnp.any(free), pivots, jnp.inf))
+    largest = jnp.nanmax(jnp.where(jnp.any(free), pivots, jnp.inf))
+    lower, upper = problem.limits(x0.dtype)
+    curvature = jnp.abs(jnp.diagonal(model.R, axis1=1, axis2=2))
+    gradient = lagrangian_control_gradient(theta, point)
+
+    def margin(distance, push):
+        judged = jnp.isfinite(distance) & (lower < upper)
+        return jnp.min(jnp.where(judged, jnp.maximum(curvature * distance, push), jnp.inf))
+
+    return GradientDiagnostics(
+        smallest_pivot=smallest,
+        condition=jnp.where(smallest > 0, largest / smallest, jnp.inf),
+        complementarity_margin=jnp.minimum(
+            margin(solution.controls - lower, jnp.maximum(gradient, 0.0)),
+            margin(upper - solution.controls, jnp.maximum(-gradient, 0.0)),
+        ),
+        kkt_residual=solution.residuals.largest(),
+        active=jnp.sum(~free),
+    )
+
+
+def _as_array(leaf):
+    # Python numbers (bounds, parameters) have tangents too.
+    return jnp.asarray(float(leaf)) if type(leaf) in (int, float) else leaf
+
+
+def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
+    """A tangent for every floating-point array in theta; zeros where none was given."""
+    if not isinstance(tangents, tuple | list) or len(tangents) not in (2, 3):
+        raise ValueError(
+            "solution_jvp: tangents must be (x0_dot, params_dot) or (x0_dot, params_dot, "
+            f"control_bounds_dot); got {type(tangents).__name__} of length "
+            f"{len(tangents) if hasattr(tangents, '__len__') else 'unknown'}."
+        )
+    bounds_dot = tangents[2] if len(tangents) == 3 else None
+    arrays = eqx.filter(theta, eqx.is_inexact_array)
+    zeros = jax.tree.map(jnp.zeros_like, arrays)
+
+    def fill(name, zero, tangent):
+        if tangent is None:
+            return zero
+        try:
+            return jax.tree.map(
+                lambda z, t: jnp.zeros_like(z) if t is None else jnp.broadcast_to(t, z.shape),
+                zero,
+                tangent,
+                is_leaf=lambda leaf: leaf is None,
+            )
+        except ValueError as error:
+            error.add_note(f"solution_jvp: the tangent of {name} does not have its structure.")
+            raise
+
+    problem_dot = eqx.tree_at(
+        lambda p: p.control_bounds,
+        zeros[0],
+        fill("control_bounds", zeros[0].control_bounds, bounds_dot),
+        is_leaf=lambda leaf: leaf is None,
+    )
+    return problem_dot, fill("x0", zeros[1], tangents[0]), fill("params", zeros[2], tangents[1])
