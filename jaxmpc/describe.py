@@ -56,8 +56,13 @@ def _describe_batch(solution: Solution, status: np.ndarray) -> str:
         if count and member != Status.converged:
             first = int(np.argmax(flat == member))
             lines.append(f"  {count} {member.name} (first: element {first}): {member.message}")
+    finite = cost[np.isfinite(cost)]
+    if finite.size:
+        lines.append(
+            f"  cost            mean {np.mean(finite):.9g}, "
+            f"from {np.min(finite):.9g} to {np.max(finite):.9g}"
+        )
     lines += [
-        f"  cost            mean {np.mean(cost):.9g}, from {np.min(cost):.9g} to {np.max(cost):.9g}",
         f"  iterations      median {np.median(iterations):g}, most {int(np.max(iterations))}",
         f"  worst residual  {residual[worst]:.2e} in element {where} "
         f"({Status(int(flat[worst])).name})",

@@ -59,8 +59,7 @@ def control_limited_policy(
         definite = definite & factor.is_positive()
         # The policy need not minimise the Q-function (the proximal term), so its value is
         # that of the policy itself and not the shorter form that assumes a minimiser.
-        QK = matmul(Quu, K) + Qux
-        V = value_hessian(Qxx + matmul(QK.T, K), Qux, K)
+        V = value_hessian(Qxx, matmul(Quu, K) + 2 * Qux, K)
         v = Qx + matvec(K.T, curved + Qu) + matvec(Qux.T, k)
         return (V, v, slope, curvature, definite), (k, K, side)
 

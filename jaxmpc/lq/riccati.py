@@ -49,23 +49,26 @@ class LQSolution(NamedTuple):
 
 def quadratic_part(V: Float[Array, "n n"], stage: LQStage):
     """Qxx, Qux and Quu of a stage, given the Hessian V of the next value function."""
-    VA, VB = matmul(V, stage.A), matmul(V, stage.B)
-    return (
-        stage.Q + matmul(stage.A.T, VA),
-        stage.S + matmul(stage.B.T, VA),
-        stage.R + matmul(stage.B.T, VB),
-    )
+    n = V.shape[0]
+    F = jnp.concatenate([stage.A, stage.B], axis=1)  # two products instead of five
+    FVF = matmul(F.T, matmul(V, F))
+    return stage.Q + FVF[:n, :n], stage.S + FVF[n:, :n], stage.R + FVF[n:, n:]
 
 
 def linear_part(V: Float[Array, "n n"], v: Float[Array, " n"], stage: LQStage):
     """Qx and Qu of a stage, given the next value function."""
-    v_next = v + matvec(V, stage.c)
-    return stage.q + matvec(stage.A.T, v_next), stage.r + matvec(stage.B.T, v_next)
+    n = v.shape[0]
+    F = jnp.concatenate([stage.A, stage.B], axis=1)
+    slope = matvec(F.T, v + matvec(V, stage.c))
+    return stage.q + slope[:n], stage.r + slope[n:]
 
 
-def value_hessian(Qxx, Qux, K):
-    """V of a stage whose gain K minimises its Q-function over the free controls."""
-    V = Qxx + matmul(Qux.T, K)
+def value_hessian(Qxx, M, K):
+    """The symmetric part of Qxx + M'K: V of a stage, for M = Quu K + 2 Qux.
+
+    With the gain K that minimises the Q-function over the free controls, M = Qux does.
+    """
+    V = Qxx + matmul(M.T, K)
     return 0.5 * (V + V.T)
 
 
