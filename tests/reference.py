@@ -153,6 +153,7 @@ def solve_box_lq(problem, lower, upper):
         wrong[low >= high] = 0.0
         worst = np.unravel_index(np.argmax(wrong), shape)
         if wrong[worst] <= 1e-10:
+            u = np.where(side < 0, low, np.where(side > 0, high, u))  # exactly at its bound
             return u, _lq_cost(problem, solution)
         side[worst] = 0 if side[worst] != 0 else (-1 if u[worst] < low[worst] else 1)
     raise RuntimeError("the active set did not settle")
