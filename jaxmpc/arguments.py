@@ -36,7 +36,7 @@ def check_state(x0) -> jax.Array:
     """x0 as a floating-point vector, or an error that says what came."""
     try:
         x0 = jnp.asarray(x0)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(f"jaxmpc: x0 must be an array, got {type(x0).__name__}.") from error
     if not jnp.issubdtype(x0.dtype, jnp.floating):
         raise TypeError(f"jaxmpc: x0 must be floating point, got {x0.dtype}.")
@@ -55,10 +55,14 @@ def _check_type(name: str, value, kind):
 def _check_guess(name: str, value, wanted: tuple[int, ...], symbols: str):
     if value is None:
         return
-    shape, dtype = np.shape(value), jax.dtypes.result_type(value)
-    if shape != wanted:
+    try:
+        array = value if isinstance(value, jax.Array | np.ndarray) else jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        raise TypeError(f"jaxmpc.solve: {name} must be an array, got {kind}.") from error
+    if array.shape != wanted:
         raise ValueError(
-            f"jaxmpc.solve: {name} must have shape {symbols} = {wanted}, got {shape}."
+            f"jaxmpc.solve: {name} must have shape {symbols} = {wanted}, got {array.shape}."
         )
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"jaxmpc.solve: {name} must be floating point, got {dtype}.")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"jaxmpc.solve: {name} must be floating point, got {array.dtype}.")

@@ -12,60 +12,24 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.functions import Program, StaticTree, TracedFunction
 from jaxmpc.problem import Problem
 
 _STAGE = ("dynamics", "stage_cost", "stage_inequality", "stage_equality")
 _TERMINAL = ("terminal_cost", "terminal_inequality", "terminal_equality")
 
 
-@jax.tree_util.register_pytree_node_class
-class Hoisted:
-    """A traced function whose closed-over values are leaves."""
-
-    def __init__(self, closed_jaxpr, out_tree, consts):
-        self.closed_jaxpr, self.out_tree, self.consts = closed_jaxpr, out_tree, consts
-
-    def __call__(self, *args):
-        closed = self.closed_jaxpr.replace(consts=list(self.consts))
-        return jax.tree.unflatten(self.out_tree, jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
-
-    def tree_flatten(self):
-        """The closed-over values are leaves; the program is static."""
-        return tuple(self.consts), _Program(self.closed_jaxpr, self.out_tree)
-
-    @classmethod
-    def tree_unflatten(cls, program, consts):
-        """The inverse of `tree_flatten`."""
-        return cls(program.closed_jaxpr, program.out_tree, consts)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Program:
-    """Compared by identity: equal programs of different traces are different."""
-
-    closed_jaxpr: Any
-    out_tree: Any
-
-
+@dataclasses.dataclass(frozen=True)
 class _WithStatic:
     """A function of params from which the leaves that are no arrays were taken out."""
 
-    def __init__(self, function, static):
-        self.function, self.static = function, static
-        leaves, treedef = jax.tree.flatten(static)
-        self._key = (function, tuple(leaves), treedef)
+    function: Callable
+    static: StaticTree
 
     def __call__(self, *args):
-        return self.function(*args[:-1], eqx.combine(args[-1], self.static))
-
-    def __hash__(self):
-        return hash(self._key)
-
-    def __eq__(self, other):
-        return isinstance(other, _WithStatic) and self._key == other._key
+        return self.function(*args[:-1], eqx.combine(args[-1], self.static.tree()))
 
 
 def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree]:
@@ -74,6 +38,7 @@ def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree
     if not jax.tree.leaves(static):
         return problem, params
     functions = {name: getattr(problem, name) for name in _STAGE + _TERMINAL}
+    static = StaticTree.of(static)
     wrapped = {name: _WithStatic(f, static) for name, f in functions.items() if f is not None}
     return dataclasses.replace(problem, **wrapped), arrays
 
@@ -94,14 +59,15 @@ def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) ->
     return dataclasses.replace(problem, **changes) if changes else problem
 
 
-def _trace(name: str, function: Callable, args) -> tuple[Hoisted, Any]:
+def _trace(name: str, function: Callable, args) -> tuple[TracedFunction, Any]:
     try:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     except Exception as error:
         kinds = ", ".join(("x", "u", "t", "params") if len(args) == 4 else ("x", "params"))
         error.add_note(f"jaxmpc: while tracing {name}({kinds}) with x of shape {args[0].shape}.")
         raise
-    return Hoisted(closed, jax.tree.structure(shape), tuple(closed.consts)), shape
+    program = Program(closed, jax.tree.structure(shape))
+    return TracedFunction(program, tuple(closed.consts)), shape
 
 
 def _check_output(name: str, output, x0):

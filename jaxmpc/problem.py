@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-type_of_bound = Any  # None, a scalar, [m] or [T, m]
+from jaxmpc.functions import ParametricFunction, parametric
+
 _FUNCTIONS = (
     "dynamics",
     "stage_cost",
@@ -67,6 +68,7 @@ class Problem:
             value, required = getattr(self, name), name in ("dynamics", "stage_cost")
             if not callable(value) and (required or value is not None):
                 raise TypeError(f"Problem: {name} must be a function, got {_kind(value)}.")
+            object.__setattr__(self, name, parametric(value))
         for name in ("horizon", "control_dim"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -137,40 +139,33 @@ def _kind(value) -> str:
 
 
 def _flatten(problem: Problem):
-    # A function that is a pytree with arrays in it (an Equinox module, jax.tree_util.Partial)
-    # brings them in as leaves, so that they are traced and differentiated like parameters.
-    functions = tuple(getattr(problem, name) for name in _FUNCTIONS)
-    leaves, treedef = jax.tree.flatten(functions)
-    arrays = tuple(leaf if _is_array(leaf) else None for leaf in leaves)
-    static = tuple(None if _is_array(leaf) else leaf for leaf in leaves)
-    return arrays, (treedef, static, problem.horizon, problem.control_dim)
+    # A function with arrays in it is a child, any other is static. Decided by its class and not
+    # by its leaves: JAX maps leaves to masks, None and placeholders.
+    functions = [getattr(problem, name) for name in _FUNCTIONS]
+    children = tuple(f if isinstance(f, ParametricFunction) else None for f in functions)
+    static = tuple(None if isinstance(f, ParametricFunction) else f for f in functions)
+    return (problem.control_bounds, children), (static, problem.horizon, problem.control_dim)
 
 
 def _flatten_with_keys(problem: Problem):
-    arrays, static = _flatten(problem)
-    key = jax.tree_util.GetAttrKey
-    return ((key("control_bounds"), problem.control_bounds), (key("functions"), arrays)), static
+    children, static = _flatten(problem)
+    names = ("control_bounds", "functions")
+    keys = [jax.tree_util.GetAttrKey(name) for name in names]
+    return tuple(zip(keys, children, strict=True)), static
 
 
 def _unflatten(static, children) -> Problem:
-    treedef, functions, horizon, control_dim = static
+    functions, horizon, control_dim = static
     control_bounds, arrays = children
-    leaves = [a if f is None else f for a, f in zip(arrays, functions, strict=True)]
     problem = object.__new__(Problem)  # no checks: JAX unflattens with placeholders for leaves
-    fields = dict(zip(_FUNCTIONS, jax.tree.unflatten(treedef, leaves), strict=True))
+    fields = {
+        name: function if parametric is None else parametric
+        for name, function, parametric in zip(_FUNCTIONS, functions, arrays, strict=True)
+    }
     fields |= {"horizon": horizon, "control_dim": control_dim, "control_bounds": control_bounds}
     for name, value in fields.items():
         object.__setattr__(problem, name, value)
     return problem
 
 
-def _is_array(leaf) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
-
-
-jax.tree_util.register_pytree_with_keys(
-    Problem,
-    _flatten_with_keys,
-    _unflatten,
-    lambda p: ((p.control_bounds, _flatten(p)[0]), _flatten(p)[1]),
-)
+jax.tree_util.register_pytree_with_keys(Problem, _flatten_with_keys, _unflatten, _flatten)

@@ -1,0 +1,98 @@
+"""Functions with arrays in them: callables that are pytrees, so that their arrays are leaves."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+
+class ParametricFunction:
+    """A callable pytree whose leaves are arrays: a `Problem` passes them on as its own leaves."""
+
+    def __call__(self, *args):
+        raise NotImplementedError
+
+
+@jax.tree_util.register_pytree_node_class
+class SplitFunction(ParametricFunction):
+    """A callable pytree (an Equinox module, say): its arrays, and the static rest."""
+
+    def __init__(self, arrays, static: "StaticTree"):
+        self.arrays, self.static = arrays, static
+
+    def __call__(self, *args):
+        return eqx.combine(self.arrays, self.static.tree())(*args)
+
+    def tree_flatten(self):
+        """The arrays are the only child."""
+        return (self.arrays,), self.static
+
+    @classmethod
+    def tree_unflatten(cls, static, children):
+        """The inverse of `tree_flatten`."""
+        return cls(children[0], static)
+
+
+@jax.tree_util.register_pytree_node_class
+class TracedFunction(ParametricFunction):
+    """A traced function whose closed-over values are leaves."""
+
+    def __init__(self, program: "Program", consts: tuple):
+        self.program, self.consts = program, consts
+
+    def __call__(self, *args):
+        closed = self.program.jaxpr.replace(consts=list(self.consts))
+        return jax.tree.unflatten(self.program.out_tree, jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
+
+    def tree_flatten(self):
+        """The closed-over values are the only child; the program is static."""
+        return (self.consts,), self.program
+
+    @classmethod
+    def tree_unflatten(cls, program, children):
+        """The inverse of `tree_flatten`."""
+        return cls(program, children[0])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """What a trace produced; compared by identity: programs of different traces differ."""
+
+    jaxpr: Any
+    out_tree: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticTree:
+    """A pytree of hashable leaves that are no arrays (None where an array was)."""
+
+    leaves: tuple
+    treedef: Any
+
+    @classmethod
+    def of(cls, tree) -> "StaticTree":
+        """Take a tree apart; None counts as a leaf."""
+        leaves, treedef = jax.tree.flatten(tree, is_leaf=lambda leaf: leaf is None)
+        return cls(tuple(leaves), treedef)
+
+    def tree(self):
+        """The tree again."""
+        return jax.tree.unflatten(self.treedef, self.leaves)
+
+
+def parametric(function: Callable | None) -> Callable | None:
+    """The function; as a `ParametricFunction` if it is a pytree with arrays in it."""
+    if function is None or isinstance(function, ParametricFunction):
+        return function
+    arrays, static = eqx.partition(function, _is_array)
+    if not jax.tree.leaves(arrays):
+        return function
+    return SplitFunction(arrays, StaticTree.of(static))
+
+
+def _is_array(leaf) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
