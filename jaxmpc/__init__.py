@@ -7,11 +7,11 @@ from jaxmpc import (
     models as models,
     slew_rate as slew_rate,
 )
-from jaxmpc.describe import describe as describe
-from jaxmpc.implicit import (
+from jaxmpc.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,
     UnrolledAdjoint as UnrolledAdjoint,
 )
+from jaxmpc.describe import describe as describe
 from jaxmpc.problem import Problem as Problem
 from jaxmpc.sensitivity import (
     GradientDiagnostics as GradientDiagnostics,

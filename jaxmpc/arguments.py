@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmpc.implicit import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.ilqr import ILQR

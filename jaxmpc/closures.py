@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.functions import Program, StaticTree, TracedFunction
@@ -54,7 +55,7 @@ def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) ->
             if function is not None:
                 traced, shape = _trace(name, function, args)
                 _check_output(name, shape, x0)
-                if any(isinstance(c, jax.core.Tracer) for c in traced.consts):
+                if any(isinstance(c, Tracer) for c in traced.consts):
                     changes[name] = traced
     return dataclasses.replace(problem, **changes) if changes else problem
 

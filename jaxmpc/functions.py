@@ -13,7 +13,8 @@ from jax.extend.core import jaxpr_as_fun
 class ParametricFunction:
     """A callable pytree whose leaves are arrays: a `Problem` passes them on as its own leaves."""
 
-    def __call__(self, *args):
+    def __call__(self, *args) -> Any:
+        """Call it with the problem's arguments."""
         raise NotImplementedError
 
 
@@ -25,6 +26,7 @@ class SplitFunction(ParametricFunction):
         self.arrays, self.static = arrays, static
 
     def __call__(self, *args):
+        """Call the whole function."""
         return eqx.combine(self.arrays, self.static.tree())(*args)
 
     def tree_flatten(self):
@@ -45,8 +47,11 @@ class TracedFunction(ParametricFunction):
         self.program, self.consts = program, consts
 
     def __call__(self, *args):
+        """Run the traced program."""
         closed = self.program.jaxpr.replace(consts=list(self.consts))
-        return jax.tree.unflatten(self.program.out_tree, jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
+        return jax.tree.unflatten(
+            self.program.out_tree, jaxpr_as_fun(closed)(*jax.tree.leaves(args))
+        )
 
     def tree_flatten(self):
         """The closed-over values are the only child; the program is static."""

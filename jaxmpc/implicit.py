@@ -8,7 +8,6 @@ matrix K and a cotangent w of (z, lambda),
     K d = w,    theta_bar = -grad_theta ( dL(z, lambda; theta)[d] ).
 """
 
-import dataclasses
 from functools import partial
 
 import equinox as eqx
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc import kkt_system
+from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.kkt_system import (
     KKTPoint,
     Theta,
@@ -30,57 +30,7 @@ from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, solve_wi
 from jaxmpc.lq.riccati import factor
 from jaxmpc.solution import Status
 from jaxmpc.solvers.loop import Point
-from jaxmpc.solvers.options import check_choice, check_positive
 from jaxmpc.trajectory import objective
-
-
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class ImplicitAdjoint:
-    """Differentiate the KKT conditions at the solution: one LQ problem, O(parameters) memory.
-
-    Attributes:
-        hessian: "exact" is the Lagrangian's Hessian, and gives the gradient of the solution.
-            "gauss_newton" leaves out the curvature of the dynamics, as Amos et al. (2018) do: it
-            is kept to reproduce them and is NOT the gradient of the solution.
-        on_failure: the gradient of elements that did not converge: "zero", "nan", or "keep"
-            (as if they had).
-        smoothing: a barrier parameter kappa > 0, in units of cost. The multiplier z and distance
-            s of each bound are replaced by those of the central path, s z = kappa, so that the
-            gradient is smooth where a bound becomes active. Zero: the exact, one-sided gradient.
-        damping: added to the Hessian in the controls; bounds the gradient at ill-conditioned
-            points, at the price of a bias. In units of cost per unit of control squared.
-    """
-
-    hessian: str = "exact"
-    on_failure: str = "zero"
-    smoothing: float = 0.0
-    damping: float = 0.0
-
-    def __post_init__(self):
-        check_choice("ImplicitAdjoint", "hessian", self.hessian, ("exact", "gauss_newton"))
-        check_choice("ImplicitAdjoint", "on_failure", self.on_failure, ("zero", "nan", "keep"))
-        for name in ("smoothing", "damping"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"ImplicitAdjoint: {name} must not be negative, got {getattr(self, name)}."
-                )
-
-
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class UnrolledAdjoint:
-    """Differentiate a fixed number of solver iterations: a baseline, memory O(iterations).
-
-    Attributes:
-        iterations: how many steps are taken and differentiated; the solver's own limit and
-            tolerance still stop it earlier, as a select.
-    """
-
-    iterations: int = 50
-
-    def __post_init__(self):
-        check_positive("UnrolledAdjoint", "iterations", self.iterations, whole=True)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -193,7 +143,8 @@ def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Poin
     """The point that a solver returned, as a differentiable function of theta."""
     theta, rest = eqx.partition(theta, eqx.is_inexact_array)
     theta = gate(adjoint.on_failure, theta, point.status == Status.converged)
-    kkt_point = attach(adjoint, theta, rest, (point.states, point.controls, point.costates))
+    returned = (point.states, point.controls, point.costates)
+    kkt_point: KKTPoint = attach(adjoint, theta, rest, returned)
     states, controls, costates = kkt_point
 
     def whole(function):

@@ -1,11 +1,12 @@
 """The KKT system of a problem at a point: its Lagrangian, its LQ form, its active bounds."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import factor, substitute
 from jaxmpc.problem import Problem, terminal_cost
@@ -14,14 +15,6 @@ from jaxmpc.trajectory import bound_multipliers, lagrangian_hessian, linearize
 
 Theta = tuple[Problem, Float[Array, " n"], PyTree]  # everything that a solution depends on
 KKTPoint = tuple[Float[Array, "T+1 n"], Float[Array, "T m"], Float[Array, "T+1 n"]]
-
-
-class Settings(Protocol):
-    """The part of `ImplicitAdjoint` that shapes the KKT matrix."""
-
-    hessian: str
-    smoothing: float
-    damping: float
 
 
 def lagrangian(theta: Theta, states, controls, costates) -> Float[Array, ""]:
@@ -37,15 +30,15 @@ def lagrangian(theta: Theta, states, controls, costates) -> Float[Array, ""]:
     return total + terminal_cost(problem, states[-1], params) + costates[0] @ (x0 - states[0])
 
 
-def quadratic_model(settings: Settings, theta: Theta, point: KKTPoint) -> LQProblem:
+def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> LQProblem:
     """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
     problem, x0, params = theta
     states, controls, costates = point
     n = states.shape[1]
-    curved = costates if settings.hessian == "exact" else jnp.zeros_like(costates)
+    curved = costates if adjoint.hessian == "exact" else jnp.zeros_like(costates)
     stages, terminal = lagrangian_hessian(problem, states, controls, curved, params)
     A, B, _, _ = linearize(problem, states, controls, params)
-    R = stages[:, n:, n:] + settings.damping * jnp.eye(problem.control_dim, dtype=x0.dtype)
+    R = stages[:, n:, n:] + adjoint.damping * jnp.eye(problem.control_dim, dtype=x0.dtype)
     return LQProblem(
         Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
         S=stages[:, n:, :n],
@@ -77,7 +70,7 @@ class Bounds(NamedTuple):
 
 
 def active_bounds(
-    settings: Settings, theta: Theta, point: KKTPoint, model: LQProblem
+    adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint, model: LQProblem
 ) -> Bounds:
     """Decide by multiplier and distance: a bound is active where it is met and pushed against.
 
@@ -89,7 +82,7 @@ def active_bounds(
     gradient = lagrangian_control_gradient(theta, point)
     multipliers = bound_multipliers(gradient, controls, lower, upper)
     zero = jnp.zeros_like(controls)
-    if settings.smoothing == 0:
+    if adjoint.smoothing == 0:
         active = (multipliers.lower > 0) | (multipliers.upper > 0) | (lower >= upper)
         return Bounds(~active, zero, zero)
     # In one dimension with curvature h the central path has  h s_k - kappa / s_k = h s - z,
@@ -98,11 +91,11 @@ def active_bounds(
 
     def barrier(distance, multiplier):
         shifted = h * jnp.where(jnp.isfinite(distance), distance, 0.0) - multiplier
-        smooth = shifted + jnp.sqrt(shifted**2 + 4 * h * settings.smoothing)
-        # The other root's form, without cancellation where the bound is strongly active.
-        other = 4 * h * settings.smoothing / (jnp.sqrt(shifted**2 + 4 * h * settings.smoothing) - shifted)
-        smooth = jnp.where(shifted >= 0, smooth, other) / (2 * h)
-        return jnp.where(jnp.isfinite(distance), settings.smoothing / smooth**2, 0.0)
+        root = jnp.sqrt(shifted**2 + 4 * h * adjoint.smoothing)
+        # The second form has no cancellation where the bound is strongly active.
+        other = 4 * h * adjoint.smoothing / (root - shifted)
+        smooth = jnp.where(shifted >= 0, shifted + root, other) / (2 * h)
+        return jnp.where(jnp.isfinite(distance), adjoint.smoothing / smooth**2, 0.0)
 
     equal = lower >= upper
     return Bounds(
@@ -130,13 +123,13 @@ def multipliers(theta: Theta, point: KKTPoint) -> Multipliers:
     return bound_multipliers(gradient, point[1], *problem.limits(x0.dtype))
 
 
-def gains(settings: Settings, theta: Theta, point: KKTPoint) -> Gains:
+def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
     """The Newton step that remains at a point, and its feedback through the free controls.
 
     Zero where the Hessian is not positive definite on the free controls.
     """
-    model = quadratic_model(settings, theta, point)
-    free = active_bounds(settings, theta, point, model).free
+    model = quadratic_model(adjoint, theta, point)
+    free = active_bounds(adjoint, theta, point, model).free
     matrices = factor(model, free)
     gradient = lagrangian_control_gradient(theta, point)
     step = substitute(model._replace(r=jnp.where(free, gradient, 0.0)), matrices)

@@ -62,7 +62,12 @@ def plot_series(
     pyplot = require_matplotlib()
     count = len(series)
     figure, axes = pyplot.subplots(
-        count, 1, sharex=True, squeeze=False, figsize=(7.5, 1.0 + 1.75 * count), layout="constrained"
+        count,
+        1,
+        sharex=True,
+        squeeze=False,
+        figsize=(7.5, 1.0 + 1.75 * count),
+        layout="constrained",
     )
     instants = max(np.shape(values)[-1] for values in series.values())
     time = dt * np.arange(instants)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.functions import ParametricFunction, parametric
@@ -100,7 +101,7 @@ class Problem:
                     f"[m] = {allowed[1]} or [T, m] = {allowed[2]}."
                 )
         lower, upper = bounds
-        concrete = not any(isinstance(b, jax.core.Tracer) for b in bounds)
+        concrete = not any(isinstance(b, Tracer) for b in bounds)
         if concrete and lower is not None and upper is not None:
             if np.any(np.isnan(lower)) or np.any(np.isnan(upper)):
                 raise ValueError("Problem: control_bounds contain NaN; use +-inf for no bound.")

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.arguments import check_state
-from jaxmpc.implicit import ImplicitAdjoint
 from jaxmpc.kkt_system import (
     Theta,
     active_bounds,

@@ -20,6 +20,7 @@ class Status(enum.IntEnum):
 
     @property
     def message(self) -> str:
+        """What the status means, in a sentence."""
         return _MESSAGES[self]
 
 

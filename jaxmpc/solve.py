@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.arguments import check_arguments
 from jaxmpc.closures import check_and_hoist, close_over_static
-from jaxmpc.implicit import ImplicitAdjoint, UnrolledAdjoint, differentiable
+from jaxmpc.implicit import differentiable
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR

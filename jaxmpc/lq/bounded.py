@@ -57,7 +57,9 @@ def active_sides(problem: LQProblem, lower, upper) -> Int[Array, "T m"]:
         noise = 64 * eps * (force + jnp.abs(problem.r) + jnp.abs(gradient))
         # A free control is outside only if by more than its own rounding.
         slack = 64 * eps * jnp.abs(solution.controls)
-        return preferred_sides(side, solution.controls, gradient, noise, lower - slack, upper + slack)
+        return preferred_sides(
+            side, solution.controls, gradient, noise, lower - slack, upper + slack
+        )
 
     return pivot(preference, side, _PIVOTS)
 
@@ -83,7 +85,9 @@ def _interior_point(problem: LQProblem, lower, upper) -> _Iterate:
 
     def reach(value, change, mask):
         """The longest step that keeps the values positive."""
-        ratio = jnp.where(mask & (change < 0), -value / jnp.where(change < 0, change, -1.0), jnp.inf)
+        ratio = jnp.where(
+            mask & (change < 0), -value / jnp.where(change < 0, change, -1.0), jnp.inf
+        )
         return jnp.minimum(1.0, _TO_BOUNDARY * jnp.min(ratio))
 
     def step(it: _Iterate) -> _Iterate:
@@ -117,8 +121,8 @@ def _interior_point(problem: LQProblem, lower, upper) -> _Iterate:
         # Past this accuracy the barrier's weights overflow; pivoting does the rest.
         sound = jnp.all(jnp.isfinite(jnp.stack(new)))
         done = (mu <= accuracy) | ~sound | (it.count >= _ITERATIONS)
-        new = jax.tree.map(lambda new, old: jnp.where(sound, new, old), new, it[:3])
-        return _Iterate(*new, it.count + 1, done)
+        u, z_l, z_u = (jnp.where(sound, a, b) for a, b in zip(new, it[:3], strict=True))
+        return _Iterate(u, z_l, z_u, it.count + 1, done)
 
     # Multipliers of the size of what they have to balance.
     size = 1.0 + jnp.max(jnp.abs(problem.r)) + jnp.max(jnp.abs(problem.q))

@@ -11,9 +11,7 @@ Primal = tuple[Float[Array, "T+1 n"], Float[Array, "T m"], Float[Array, "T+1 n"]
 
 
 @jax.custom_vjp
-def solve_with_factor(
-    problem: LQProblem, factor: Factor, fixed: Float[Array, "T m"]
-) -> LQSolution:
+def solve_with_factor(problem: LQProblem, factor: Factor, fixed: Float[Array, "T m"]) -> LQSolution:
     """`substitute` with a derivative: that of the KKT system, in `problem` and `fixed`.
 
     The KKT matrix is symmetric, so the adjoint system is another LQ problem with the same

@@ -42,9 +42,7 @@ class LQStage(NamedTuple):
 
 def stages(problem: LQProblem) -> LQStage:
     """All stages but the terminal one, stacked along time."""
-    return LQStage(
-        problem.Q[:-1], problem.S, problem.R, problem.q[:-1], problem.r, *problem[5:8]
-    )
+    return LQStage(problem.Q[:-1], problem.S, problem.R, problem.q[:-1], problem.r, *problem[5:8])
 
 
 def from_joint(

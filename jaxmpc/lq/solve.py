@@ -69,18 +69,19 @@ def check_shapes(problem: LQProblem):
     """Raise unless the matrices fit each other."""
     horizon, m = jnp.shape(problem.r)
     n = jnp.shape(problem.x0)[0]
-    wanted = LQProblem(
-        Q=(horizon + 1, n, n),
-        S=(horizon, m, n),
-        R=(horizon, m, m),
-        q=(horizon + 1, n),
-        r=(horizon, m),
-        A=(horizon, n, n),
-        B=(horizon, n, m),
-        c=(horizon, n),
-        x0=(n,),
-    )
-    for name, matrix, shape in zip(LQProblem._fields, problem, wanted, strict=True):
+    wanted = {
+        "Q": (horizon + 1, n, n),
+        "S": (horizon, m, n),
+        "R": (horizon, m, m),
+        "q": (horizon + 1, n),
+        "r": (horizon, m),
+        "A": (horizon, n, n),
+        "B": (horizon, n, m),
+        "c": (horizon, n),
+        "x0": (n,),
+    }
+    for name, shape in wanted.items():
+        matrix = getattr(problem, name)
         if jnp.shape(matrix) != shape:
             raise ValueError(
                 f"lq.solve: {name} must have shape {shape} (T, n, m = {horizon}, {n}, {m} from r "

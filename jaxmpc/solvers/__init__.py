@@ -1,0 +1,1 @@
+"""Solvers: small static configurations with four pure functions each."""

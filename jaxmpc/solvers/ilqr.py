@@ -110,7 +110,9 @@ class ILQR:
             nominal=nominal,
             previous=nominal,
             conditions=Conditions(
-                jnp.zeros_like(nominal.states), Multipliers(zeros, zeros), Residuals(*[infinite] * 3)
+                jnp.zeros_like(nominal.states),
+                Multipliers(zeros, zeros),
+                Residuals(*[infinite] * 3),
             ),
             gains=Gains(zeros, zeros[:, :, None] * x0),
             regularization=regularization.start(self.hessian, x0),
@@ -136,17 +138,26 @@ class ILQR:
 
     def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Point:
         """The nominal trajectory with the conditions measured at it."""
-        states, controls, cost = state.nominal
-        ends = (cost, state.gains, state.status, state.iterations)
-        return Point(states, controls, *state.conditions, *ends)
+        return Point(
+            states=state.nominal.states,
+            controls=state.nominal.controls,
+            costates=state.conditions.costates,
+            multipliers=state.conditions.multipliers,
+            residuals=state.conditions.residuals,
+            cost=state.nominal.cost,
+            gains=state.gains,
+            status=state.status,
+            iterations=state.iterations,
+        )
 
     def _judge(self, state: ILQRState, linearization: Linearization, limits) -> ILQRState:
         nominal = state.nominal
         costate = costates(linearization)
         gradient = linearization.r + jnp.einsum("tij,ti->tj", linearization.B, costate[1:])
         no_defect = jnp.zeros_like(nominal.cost)
+        lower, upper = limits
         residuals, multipliers = kkt_residuals(
-            gradient, nominal.controls, costate, *limits, no_defect
+            gradient, nominal.controls, costate, lower, upper, no_defect
         )
         conditions = Conditions(costate, multipliers, residuals)
         tolerance = default_tolerance(self.tolerance, nominal.cost.dtype)
@@ -204,7 +215,9 @@ class ILQR:
         # No step is left to try: the proximal term is at its limit, or the model promises less
         # than the cost's rounding and Newton's step does not even keep the cost.
         first_order = state.regularization.curvature == 0
-        hopeless = policy.definite & search.within_rounding & (first_order | (self.hessian == "exact"))
+        hopeless = (
+            policy.definite & search.within_rounding & (first_order | (self.hessian == "exact"))
+        )
         exhausted = updated.mu > regularization.LARGEST
         status = jnp.where(
             hopeless,

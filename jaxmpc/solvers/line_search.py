@@ -1,6 +1,6 @@
 """Trying a policy at several step sizes at once, and what makes a step acceptable."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,10 +39,15 @@ def closed_loop(
     policy: Policy,
     limits: tuple[Float[Array, "T m"], Float[Array, "T m"]],
     step_size: Float[Array, ""],
-    *,
-    keep: bool,
-):
-    """Roll out  u = clip(u_nominal + s k + K (x - x_nominal)): a `Trial`, or its cost alone."""
+) -> Trial:
+    """Roll out  u = clip(u_nominal + s k + K (x - x_nominal))."""
+    x_last, cost, kept = _roll(problem, params, nominal, policy, limits, step_size, keep=True)
+    states, controls = kept
+    return Trial(jnp.concatenate([states, x_last[None]]), controls, cost)
+
+
+def _roll(problem: Problem, params, nominal, policy, limits, step_size, *, keep: bool) -> Any:
+    """The last state, the cost, and the states and controls before it if they are to be kept."""
 
     def step(carry, inputs):
         x, cost = carry
@@ -54,17 +59,13 @@ def closed_loop(
         at_bound = jnp.where(side < 0, low, high)
         u = jnp.where((side != 0) & (step_size == 1) & jnp.isfinite(at_bound), at_bound, u)
         cost = cost + problem.stage_cost(x, u, t, params)
-        return (problem.dynamics(x, u, t, params), cost), ((x, u) if keep else None)
+        return (problem.dynamics(x, u, t, params), cost), ((x, u) if keep else ())
 
     times = jnp.arange(problem.horizon)
     inputs = (times, nominal.states[:-1], nominal.controls, policy.k, policy.K, policy.side)
     start = (nominal.states[0], jnp.zeros_like(nominal.cost))
     (x_last, cost), kept = jax.lax.scan(step, start, (*inputs, *limits))
-    cost = cost + terminal_cost(problem, x_last, params)
-    if not keep:
-        return cost
-    states, controls = kept
-    return Trial(jnp.concatenate([states, x_last[None]]), controls, cost)
+    return x_last, cost + terminal_cost(problem, x_last, params), kept
 
 
 def line_search(
@@ -81,10 +82,8 @@ def line_search(
     """
     sizes = jnp.asarray(_STEP_SIZES, nominal.cost.dtype)
 
-    def roll(size, keep):
-        return closed_loop(problem, params, nominal, policy, limits, size, keep=keep)
-
-    costs = jax.vmap(lambda size: roll(size, keep=False))(sizes)
+    known = (problem, params, nominal, policy, limits)
+    costs = jax.vmap(lambda size: _roll(*known, size, keep=False)[1])(sizes)
     expected = policy.expected_decrease(sizes)
     rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.abs(nominal.cost)
     decrease = jnp.where(jnp.isfinite(costs), nominal.cost - costs, -jnp.inf)
@@ -94,4 +93,4 @@ def line_search(
     # Where the cost cannot tell steps apart any more, Newton's full step is the one to take.
     within_rounding = expected[0] <= 10 * rounding
     best = jnp.where(within_rounding & acceptable[0], 0, best)
-    return Search(roll(sizes[best], keep=True), sizes[best], acceptable[best], within_rounding)
+    return Search(closed_loop(*known, sizes[best]), sizes[best], acceptable[best], within_rounding)

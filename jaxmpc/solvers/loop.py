@@ -40,15 +40,21 @@ class Solver(Protocol):
     (-1), `postprocess` reads the result off. Who owns the loop calls `init` and `step` herself.
     """
 
-    max_iterations: int
+    def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Any:
+        """The first state."""
+        ...
 
-    def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Any: ...
+    def step(self, problem: Problem, params: PyTree, state: Any) -> Any:
+        """An improved state."""
+        ...
 
-    def step(self, problem: Problem, params: PyTree, state: Any) -> Any: ...
+    def terminate(self, state: Any) -> Int[Array, ""]:
+        """A `Status`, or RUNNING."""
+        ...
 
-    def terminate(self, state: Any) -> Int[Array, ""]: ...
-
-    def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Point: ...
+    def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Point:
+        """What the state says about the problem."""
+        ...
 
 
 def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> Point:

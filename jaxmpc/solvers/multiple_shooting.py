@@ -46,7 +46,7 @@ def feasible_start(
         still = jnp.zeros_like(controls)
         policy = Policy(still, solution.feedback, still.astype(jnp.int32), zero, zero, zero == 0)
         around = Trial(states, controls, zero)
-        trial = closed_loop(problem, params, around, policy, limits, zero + 1, keep=True)
+        trial = closed_loop(problem, params, around, policy, limits, zero + 1)
         better = trial.cost < best.cost  # False for NaN
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial, best)
         # Once a step is not finite there is nothing to continue from but the best so far.

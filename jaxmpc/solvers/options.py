@@ -17,7 +17,9 @@ def check_positive(owner: str, name: str, value, *, whole=False, optional=False)
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):
         wanted = "an int" if whole else "a number"
-        raise TypeError(f"{owner}: {name} must be {wanted}, got {type(value).__name__} ({value!r}).")
+        raise TypeError(
+            f"{owner}: {name} must be {wanted}, got {type(value).__name__} ({value!r})."
+        )
     if not value > 0:
         raise ValueError(f"{owner}: {name} must be positive, got {value}.")
 

@@ -68,7 +68,7 @@ def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
     noise = size * jnp.finfo(H.dtype).eps * bound
 
     def raised(pivot, largest):
-        """The pivot to use, its reciprocal (zero for a pivot that is rounding alone), the change."""
+        """1 / pivot once raised (zero where that is rounding alone), and by how much it was."""
         new = jnp.maximum(pivot, largest**2 / bound)
         used = new > noise
         return jnp.where(used, 1 / jnp.where(used, new, 1.0), 0.0), jnp.maximum(new, 0) - pivot
