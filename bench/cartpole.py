@@ -13,7 +13,7 @@ force to +-100 inside the authors' dynamics is the bound once more, and the peer
 **Who takes part.** Each contender runs in a process of its own, a peer in a virtual environment
 that is made under bench/.environments on first use.
 
-- jaxmpc: `jit(solve)`, `jit(vmap(solve))`; jaxmpc-batch: `solve_batch`.
+- jaxmpc: `jit(solve)`, `jit(vmap(solve))`.
 - ipopt: CasADi, multiple shooting, exact Hessian, MUMPS, one thread, starts one after another;
   built once, only solves are timed. Its gradient is CasADi's sensitivity of the NLP, with the one
   option (`clip_inactive_lam`) without which it is silently zero: ipopt-defaults shows that.
@@ -55,7 +55,6 @@ _JAX = "jax==0.10.2"  # the peers' results are of this version, whatever ours ru
 # name: (the --peers word, file of bench/peers, its options, pip requirements)
 CONTENDERS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     "jaxmpc": ("", "jaxmpc_solve", {}, []),
-    "jaxmpc-batch": ("", "jaxmpc_solve", {"batching": "solve_batch"}, []),
     "ipopt": ("casadi", "casadi_ipopt", {}, ["casadi==3.8.2", "numpy"]),
     "ipopt-defaults": ("casadi", "casadi_ipopt", {"tuned": False}, ["casadi==3.8.2", "numpy"]),
     "diffilqrax": ("diffilqrax", "diffilqrax_ilqr", {}, ["diffilqrax==1.0.0", _JAX]),

@@ -44,7 +44,14 @@ class Contender:
         lower[self._controls], upper = task.lower, -lower
         upper[self._controls] = task.upper
         self._starts = [
-            dict(x0=ca.DM(g), p=ca.DM(np.r_[x0, task.values]), lbx=lower, ubx=upper, lbg=0, ubg=0)
+            {
+                "x0": ca.DM(g),
+                "p": ca.DM(np.r_[x0, task.values]),
+                "lbx": lower,
+                "ubx": upper,
+                "lbg": 0,
+                "ubg": 0,
+            }
             for g, x0 in zip(guess, x0s, strict=True)
         ]
         self._gradient = gradient

@@ -13,11 +13,11 @@ from bench.task import Task
 
 
 class Contender:
-    """`jaxmpc.solve` under `jit`, a batch by `batching`: "vmap" of it, or "solve_batch"."""
+    """`jaxmpc.solve` under `jit`, a batch by `vmap`."""
 
-    def __init__(self, task: Task, tolerance: float, batching: str = "vmap"):
+    def __init__(self, task: Task, tolerance: float):
         jax.config.update("jax_enable_x64", True)
-        self._task, self._batching = task, batching
+        self._task = task
         self._solver = jaxmpc.ILQR(tolerance=tolerance)
         dynamics, stage_cost = (getattr(jaxmpc.models, name) for name in task.models)
         self._problem = jaxmpc.Problem(
@@ -33,18 +33,14 @@ class Contender:
         return {
             "versions": {"jax": jax.__version__},
             "device": jax.devices()[0].device_kind,
-            "configuration": {"batching": self._batching, "solver": repr(self._solver)},
+            "configuration": {"solver": repr(self._solver)},
         }
 
     def prepare(self, x0s: np.ndarray, gradient: bool):
         """Lower and compile."""
         self._gradient, self._single = gradient, len(x0s) == 1
-
-        batched = not self._single and self._batching == "solve_batch"
-        solve = functools.partial(
-            jaxmpc.solve_batch if batched else jaxmpc.solve, solver=self._solver
-        )
-        if not self._single and not batched:
+        solve = functools.partial(jaxmpc.solve, solver=self._solver)
+        if not self._single:
             solve = jax.vmap(solve, in_axes=(None, 0, None))
 
         def loss(params, problem, x0s):
