@@ -87,9 +87,9 @@ def _clean(problem: Problem, x0, guess) -> Guess:
     """A full guess without derivatives and without numbers that are not finite."""
     controls, states = guess
     shape = (problem.horizon, problem.control_dim)
-    controls = jnp.zeros(shape, x0.dtype) if controls is None else jnp.asarray(controls, x0.dtype)
-    # Start from the data: an array that varies over a batch as x0 does.
-    controls = jnp.where(jnp.isfinite(controls), controls, 0.0) + 0.0 * jnp.sum(jnp.zeros_like(x0))
+    controls = jnp.zeros_like(x0, shape=shape) if controls is None else controls
+    controls = jnp.asarray(controls, x0.dtype)
+    controls = jnp.where(jnp.isfinite(controls), controls, 0.0)
     if states is not None:
         states = jnp.asarray(states, x0.dtype)
         states = jnp.where(jnp.isfinite(states), states, x0)
