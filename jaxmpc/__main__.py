@@ -1,4 +1,4 @@
-"""`python -m jaxmpc`: swing up 120 cart-poles at once, then learn their dynamics back.
+"""`python -m jaxmpc`: plan for 120 cart-poles at once, then learn their dynamics back.
 
 The experts of Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
 planning and control': their 120 initial states, dynamics and cost, and the wrong parameters from
@@ -29,13 +29,18 @@ UNITS = {"gravity": "m/s^2", "masscart": "kg", "masspole": "kg", "length": "m"}
 TRAIN, TEST = 100, 10  # the first and the last of the 120
 FRESH_START = 20  # steps between returns to the experts' controls as the guess
 
-PROBLEM = jaxmpc.Problem(
-    integrators.discrete(models.cartpole),
-    models.cartpole_cost,
-    horizon=20,
-    control_dim=1,
-    control_bounds=(-models.CARTPOLE_MAX_FORCE, models.CARTPOLE_MAX_FORCE),
-)
+
+def _problem(horizon: int, largest_force: float) -> jaxmpc.Problem:
+    return jaxmpc.Problem(
+        integrators.discrete(models.cartpole),
+        models.cartpole_cost,
+        horizon=horizon,
+        control_dim=1,
+        control_bounds=(-largest_force, largest_force),
+    )
+
+
+PROBLEM = _problem(20, models.CARTPOLE_MAX_FORCE)
 
 
 class Learner(NamedTuple):
@@ -53,8 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     x0 = jnp.asarray(models.paper_initial_states("cartpole"))
     print(f"jaxmpc on {jax.devices()[0].platform}, jax {jax.__version__}, {x0.dtype}\n")
 
-    print(f"1. Swing up {len(x0)} cart-poles at once")
-    print("   the experts of Amos et al. (2018): 20 steps of 0.05 s, force within +-100 N\n")
+    print(f"1. Plan for {len(x0)} cart-poles at once")
+    print("   The experts of Amos et al. (2018): 20 steps of 0.05 s, force within +-100 N.\n")
     params = {name: jnp.asarray(value, x0.dtype) for name, value in models.CARTPOLE.items()}
     guess = jnp.zeros((len(x0), PROBLEM.horizon, 1), x0.dtype)
     seconds, solve = _compiled(jax.vmap(_solve, in_axes=(0, None, 0)), x0, params, guess)
@@ -77,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m jaxmpc", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--plot", type=Path, metavar="DIR", help="write a PNG and a GIF there")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="write two PNGs and a GIF there")
     parser.add_argument("--steps", type=int, default=300, help="of learning (default: 300)")
     options = parser.parse_args(arguments)
     if options.steps < 1:
@@ -118,6 +123,7 @@ def _print_report(experts: jaxmpc.Solution, compile_seconds: float, seconds: flo
     rows = {
         "status": words,
         "iterations": f"median {np.median(iterations):.0f}, at most {iterations.max()}",
+        "upright": f"{np.sum(_upright(experts))} of {batch} within their one second",
         "mean cost": f"{jnp.mean(experts.cost):.3f} (the paper: {PAPER_COST})",
         "worst KKT residual": f"{jnp.max(experts.residuals.largest()):.1e}",
         "compile": f"{compile_seconds:.1f} s, once",
@@ -125,6 +131,11 @@ def _print_report(experts: jaxmpc.Solution, compile_seconds: float, seconds: flo
     }
     for name, value in rows.items():
         print(f"   {name:<20}{value}")
+
+
+def _upright(experts: jaxmpc.Solution) -> np.ndarray:
+    """Which ones pass within 8 degrees of upright."""
+    return np.max(experts.states[..., 2], axis=-1) > 0.99
 
 
 def _learn(x0, controls, steps: int) -> dict[str, Float[Array, ""]]:
@@ -177,18 +188,34 @@ def _print_parameters(learned):
 
 def _write_plots(experts: jaxmpc.Solution, folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
-    states, controls = np.asarray(experts.states), np.asarray(experts.controls)
-    hanging = int(np.argmin(states[:, 0, 2]))  # the one that starts lowest
-    angle = np.degrees(np.unwrap(np.arctan2(states[..., 3], states[..., 2]), axis=1))
-    series = {"angle [deg]": angle, "position [m]": states[..., 0], "force [N]": controls[..., 0]}
-    figure = plot.plot_series(series, models.CARTPOLE_DT, highlight=hanging)
-    figure.suptitle(f"{len(states)} cart-poles swing up; in red the one that starts lowest")
-    figure.savefig(folder / "swing_up.png", dpi=150)
-    animation = plot.animate_cartpole(
-        states[hanging], models.CARTPOLE_DT, controls=controls[hanging]
-    )
-    animation.save(folder / "swing_up.gif", writer="pillow", dpi=80)
-    print(f"\n   Wrote {folder / 'swing_up.png'} and {folder / 'swing_up.gif'}.")
+    upright = _upright(experts)
+    title = f"{len(upright)} experts, angle 0 upright; in red the {upright.sum()} that come upright"
+    _write_series(experts, folder / "experts.png", title, highlight=upright)
+    # A weaker cart with more time: it must swing, from hanging at rest.
+    problem = _problem(80, 10.0)
+    x0 = models.cartpole_state(0.0, 0.0, jnp.pi)
+    push = jnp.sin(0.25 * jnp.arange(80, dtype=x0.dtype))[:, None]  # zeros would keep it hanging
+    swing = jaxmpc.solve(problem, x0, models.CARTPOLE, controls=push)
+    title = "Swinging up from hanging at rest, force within 10 N either way"
+    _write_series(swing, folder / "swing_up.png", title)
+    film = plot.animate_cartpole(swing.states, models.CARTPOLE_DT, controls=swing.controls)
+    film.save(folder / "swing_up.gif", writer="pillow", dpi=80)
+    print(f"\n   Wrote experts.png, swing_up.png and swing_up.gif in {folder}.")
+
+
+def _write_series(solution: jaxmpc.Solution, path: Path, title: str, highlight=None):
+    states = np.asarray(solution.states)
+    angle = np.degrees(np.unwrap(np.arctan2(states[..., 3], states[..., 2])))
+    series = {
+        "angle [deg]": angle,
+        "position [m]": states[..., 0],
+        "force [N]": np.asarray(solution.controls)[..., 0],
+    }
+    figure = plot.plot_series(series, models.CARTPOLE_DT, highlight=highlight)
+    turns = [180 * k for k in range(-2, 3) if angle.min() - 20 < 180 * k < angle.max() + 20]
+    figure.axes[0].set_yticks(turns)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

@@ -48,16 +48,14 @@ def plot_solution(solution: Solution, dt: float = 1.0, labels: Sequence[str] = (
     return plot_series(dict(zip(labels, columns, strict=True)), dt)
 
 
-def plot_series(
-    series: Mapping[str, Any], dt: float = 1.0, *, highlight: int | None = None
-) -> "Figure":
+def plot_series(series: Mapping[str, Any], dt: float = 1.0, *, highlight: Any = None) -> "Figure":
     """Series over one time axis, a panel each, with its name as the label.
 
     Args:
         series: arrays [..., T+1] of what is known at the instants, drawn as lines, and [..., T]
             of what is held between them, drawn as steps; the longest one is of T + 1.
         dt: the length of a step [s].
-        highlight: the batch element to draw over the others.
+        highlight: the batch elements to draw over the others: an index, several, or a mask.
     """
     pyplot = require_matplotlib()
     count = len(series)
@@ -86,12 +84,19 @@ def plot_series(
 
 
 def _lines(axis, time, lines, style, highlight):
+    def draw(lines, **look):
+        axis.plot(time, lines.T, drawstyle=style, **look)
+
     alone = len(lines) == 1
-    shade = {"lw": 1.8} if alone else {"lw": 0.8, "alpha": max(0.25, min(1.0, 10 / len(lines)))}
-    axis.plot(time, lines.T, color=_QUIET, drawstyle=style, **shade)
+    faint = {"lw": 1.8} if alone else {"lw": 0.8, "alpha": max(0.25, min(1.0, 10 / len(lines)))}
+    draw(lines, color=_QUIET, **faint)
     if highlight is not None:
-        axis.plot(time, lines[highlight], color="white", drawstyle=style, lw=4.0)
-        axis.plot(time, lines[highlight], color=_LOUD, drawstyle=style, lw=2.0)
+        chosen = np.atleast_2d(lines[highlight])
+        if len(chosen) <= 3:
+            draw(chosen, color="white", lw=3.5)
+            draw(chosen, color=_LOUD, lw=2.0)
+        else:
+            draw(chosen, color=_LOUD, lw=0.9, alpha=0.6)
     axis.grid(color="0.9", lw=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
@@ -103,7 +108,7 @@ def animate_cartpole(
     *,
     controls: Any = None,
     length: float = 0.5,
-    slowdown: float = 2.0,
+    slowdown: float = 1.0,
     frames_per_second: int = 25,
 ) -> "FuncAnimation":
     """A cart with its pole in motion, as a matplotlib animation.
@@ -131,7 +136,7 @@ def animate_cartpole(
     if controls is not None:
         held = np.minimum((moving / dt).astype(int), len(controls) - 1)
         force = np.asarray(controls)[held, 0]
-    figure, axis = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(7.0, 4.6), layout="constrained")
     draw = _cartpole_artists(axis, moving, position, angle, 2 * length, force)
     rest = [len(moving) - 1] * frames_per_second  # a moment to see where it ended
     return FuncAnimation(
@@ -142,36 +147,34 @@ def animate_cartpole(
 def _cartpole_artists(axis, time, position, angle, pole, force):
     from matplotlib.patches import Rectangle
 
-    half, height = 0.18, 0.16
+    half, height, longest_arrow = 0.18, 0.16, 0.5
     tip_x, tip_y = position + pole * np.sin(angle), pole * np.cos(angle)
-    left, right = min(position.min() - half, tip_x.min()), max(position.max() + half, tip_x.max())
-    axis.set(aspect="equal", xlim=(left - 0.3, right + 0.3), ylim=(-pole - 0.15, pole + 0.35))
+    reach = max(1.6 * pole, np.max(np.abs(tip_x)), np.max(np.abs(position)) + half + longest_arrow)
+    axis.set(aspect="equal", xlim=(-reach - 0.1, reach + 0.1), ylim=(-pole - 0.2, pole + 0.2))
     axis.set(xlabel="position [m]", yticks=[])
     axis.spines[["top", "left", "right"]].set_visible(False)
     axis.axhline(0.0, color="0.75", lw=1.0, zorder=0)
     cart = axis.add_patch(Rectangle((0, -height / 2), 2 * half, height, color=_QUIET, zorder=2))
     (trace,) = axis.plot([], [], color=_LOUD, lw=1.0, alpha=0.4, zorder=1)
     (rod,) = axis.plot([], [], color=_LOUD, lw=5.0, solid_capstyle="round", zorder=3)
-    axis.plot([], [])
     (arrow,) = axis.plot([], [], color=_GREY, lw=3.0, zorder=4, solid_capstyle="butt")
-    (head,) = axis.plot([], [], color=_GREY, ls="", ms=9.0, zorder=4)
-    caption = axis.text(0.02, 0.97, "", transform=axis.transAxes, va="top", family="monospace")
-    largest = 1.0 if force is None else max(float(np.max(np.abs(force))), 1e-9)
+    (head,) = axis.plot([], [], color=_GREY, ls="", ms=8.0, zorder=4)
+    caption = axis.text(0.02, 0.98, "", transform=axis.transAxes, va="top", family="monospace")
+    strength = np.zeros_like(time) if force is None else force
+    scale = longest_arrow / max(float(np.max(np.abs(strength))), 1e-9)
 
     def draw(frame):
-        x = position[frame]
+        x, push = position[frame], scale * strength[frame]
         cart.set_x(x - half)
         rod.set_data([x, tip_x[frame]], [0.0, tip_y[frame]])
         trace.set_data(tip_x[: frame + 1], tip_y[: frame + 1])
+        start = x + np.sign(push) * half
+        visible = abs(push) > 0.05
+        arrow.set_data([start, start + push] if visible else [], [0.0, 0.0] if visible else [])
+        head.set_data([start + push] if visible else [], [0.0] if visible else [])
+        head.set_marker(">" if push >= 0 else "<")
         text = f"time  {time[frame]:5.2f} s"
-        if force is not None:
-            reach = 0.6 * force[frame] / largest
-            start = x + np.sign(reach) * half
-            arrow.set_data([start, start + reach], [0.0, 0.0])
-            head.set_data([start + reach], [0.0])
-            head.set_marker(">" if reach >= 0 else "<")
-            text += f"\nforce {force[frame]:5.1f} N"
-        caption.set_text(text)
+        caption.set_text(text if force is None else f"{text}\nforce {force[frame]:5.1f} N")
         return cart, rod, trace, arrow, head, caption
 
     return draw

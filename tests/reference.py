@@ -62,9 +62,8 @@ def solve_lq(problem, held=None, values=None) -> LQ:
     forces = np.zeros((horizon, m))
     if held is not None:
         forces[held] = multipliers[split:]
-    return LQ(
-        z[:split].reshape(-1, n), z[split:].reshape(-1, m), multipliers[:split].reshape(-1, n), forces
-    )
+    states, costates = z[:split].reshape(-1, n), multipliers[:split].reshape(-1, n)
+    return LQ(states, z[split:].reshape(-1, m), costates, forces)
 
 
 def _stacked(problem):
@@ -96,8 +95,13 @@ def lq_residual(problem, states, controls, costates, held=None) -> float:
     x, u, lam = (np.asarray(part, float) for part in (states, controls, costates))
     terms = [
         (np.einsum("tij,tj->ti", A, x[:-1]), np.einsum("tij,tj->ti", B, u), c, -x[1:]),
-        (np.einsum("tij,tj->ti", Q[:-1], x[:-1]), np.einsum("tji,tj->ti", S, u), q[:-1])
-        + (np.einsum("tji,tj->ti", A, lam[1:]), -lam[:-1]),
+        (
+            np.einsum("tij,tj->ti", Q[:-1], x[:-1]),
+            np.einsum("tji,tj->ti", S, u),
+            q[:-1],
+            np.einsum("tji,tj->ti", A, lam[1:]),
+            -lam[:-1],
+        ),
         (Q[-1] @ x[-1], q[-1], -lam[-1]),
         (x0, -x[0]),
     ]
@@ -215,7 +219,7 @@ def kkt(problem, x0, params, states, controls, h=2e-4) -> KKT:
     fifth derivatives below about 1e8 for that accuracy.
     """
     states, controls = np.asarray(states, float), np.asarray(controls, float)
-    (horizon, m), n = controls.shape, states.shape[1]
+    horizon, n = len(controls), states.shape[1]
     lower, upper = _limits(problem)
     values, slopes = _expand(problem, params, states, controls, h)
     terminal = problem.terminal_cost
