@@ -14,7 +14,7 @@ from jaxmpc.solution import Gains, Multipliers
 from jaxmpc.trajectory import bound_multipliers, lagrangian_hessian, linearize
 
 Theta = tuple[Problem, Float[Array, " n"], PyTree]  # everything that a solution depends on
-KKTPoint = tuple[Float[Array, "T+1 n"], Float[Array, "T m"], Float[Array, "T+1 n"]]
+KKTPoint = tuple[Float[Array, "T1 n"], Float[Array, "T m"], Float[Array, "T1 n"]]
 
 
 def lagrangian(theta: Theta, states, controls, costates) -> Float[Array, ""]:

@@ -26,10 +26,10 @@ from jaxmpc.solution import Multipliers, Solution
 class SolutionTangent(NamedTuple):
     """The directional derivative of a solution; the fields are those of `Solution`."""
 
-    states: Float[Array, "T+1 n"]
+    states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
     cost: Float[Array, ""]
-    costates: Float[Array, "T+1 n"]
+    costates: Float[Array, "T1 n"]
     multipliers: Multipliers
 
 
@@ -186,10 +186,9 @@ def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
             error.add_note(f"solution_jvp: the tangent of {name} does not have its structure.")
             raise
 
-    problem_dot = eqx.tree_at(
-        lambda p: p.control_bounds,
-        zeros[0],
-        fill("control_bounds", zeros[0].control_bounds, bounds_dot),
-        is_leaf=lambda leaf: leaf is None,
-    )
+    # The bounds are the first leaves of a problem; its functions' arrays follow.
+    bounds = zeros[0].control_bounds
+    leaves = jax.tree.leaves(fill("control_bounds", bounds, bounds_dot))
+    leaves += jax.tree.leaves(zeros[0])[len(leaves) :]
+    problem_dot = jax.tree.unflatten(jax.tree.structure(zeros[0]), leaves)
     return problem_dot, fill("x0", zeros[1], tangents[0]), fill("params", zeros[2], tangents[1])

@@ -103,11 +103,11 @@ class Solution:
     derivatives.
     """
 
-    states: Float[Array, "*b T+1 n"]
+    states: Float[Array, "*b T1 n"]
     controls: Float[Array, "*b T m"]
     cost: Float[Array, "*b"]
     gains: Gains
-    costates: Float[Array, "*b T+1 n"]
+    costates: Float[Array, "*b T1 n"]
     multipliers: Multipliers
     status: Int[Array, "*b"]
     converged: Bool[Array, "*b"]

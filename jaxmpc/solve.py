@@ -20,7 +20,7 @@ def solve(
     params: PyTree = None,
     *,
     controls: Float[Array, "T m"] | None = None,
-    states: Float[Array, "T+1 n"] | None = None,
+    states: Float[Array, "T1 n"] | None = None,
     warm_start: Solution | None = None,
     solver: ILQR | None = None,
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),

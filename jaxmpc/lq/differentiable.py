@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor, LQSolution, substitute
 
-Primal = tuple[Float[Array, "T+1 n"], Float[Array, "T m"], Float[Array, "T+1 n"]]
+Primal = tuple[Float[Array, "T1 n"], Float[Array, "T m"], Float[Array, "T1 n"]]
 
 
 @jax.custom_vjp

@@ -16,10 +16,10 @@ class LQProblem(NamedTuple):
     Q and R are symmetric; the terminal cost is the last entry of Q and q.
     """
 
-    Q: Float[Array, "T+1 n n"]
+    Q: Float[Array, "T1 n n"]
     S: Float[Array, "T m n"]
     R: Float[Array, "T m m"]
-    q: Float[Array, "T+1 n"]
+    q: Float[Array, "T1 n"]
     r: Float[Array, "T m"]
     A: Float[Array, "T n n"]
     B: Float[Array, "T n m"]
@@ -46,8 +46,8 @@ def stages(problem: LQProblem) -> LQStage:
 
 
 def from_joint(
-    C: Float[Array, "T+1 z z"] | Float[Array, "T z z"],
-    c: Float[Array, "T+1 z"] | Float[Array, "T z"],
+    C: Float[Array, "T1 z z"] | Float[Array, "T z z"],
+    c: Float[Array, "T1 z"] | Float[Array, "T z"],
     F: Float[Array, "T n z"],
     f: Float[Array, "T n"] | None,
     x0: Float[Array, " n"],

@@ -28,7 +28,7 @@ class Factor(NamedTuple):
     """The part of the recursion that does not depend on the affine terms q, r, c, x0."""
 
     K: Float[Array, "T m n"]
-    V: Float[Array, "T+1 n n"]
+    V: Float[Array, "T1 n n"]
     Quu: LDL
     free: Bool[Array, "T m"]
 
@@ -40,9 +40,9 @@ class Factor(NamedTuple):
 class LQSolution(NamedTuple):
     """The minimiser of an LQ problem, its costates and its policy u = feedforward + feedback x."""
 
-    states: Float[Array, "T+1 n"]
+    states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
-    costates: Float[Array, "T+1 n"]
+    costates: Float[Array, "T1 n"]
     feedforward: Float[Array, "T m"]
     feedback: Float[Array, "T m n"]
 

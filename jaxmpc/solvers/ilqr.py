@@ -32,7 +32,7 @@ from jaxmpc.trajectory import (
 class Conditions(NamedTuple):
     """The KKT conditions at a trajectory: how far from optimal it is."""
 
-    costates: Float[Array, "T+1 n"]
+    costates: Float[Array, "T1 n"]
     multipliers: Multipliers
     residuals: Residuals
 

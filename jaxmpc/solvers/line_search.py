@@ -18,7 +18,7 @@ _ROUNDING = 10.0  # the cost's last digits: this many units of eps * |cost| say 
 class Trial(NamedTuple):
     """A trajectory under the policy at one step size."""
 
-    states: Float[Array, "T+1 n"]
+    states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
     cost: Float[Array, ""]
 

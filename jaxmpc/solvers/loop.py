@@ -1,6 +1,6 @@
 """The one outer loop: four pure functions make a solver, this runs them."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,15 @@ class Guess(NamedTuple):
     """Where a solver starts; `states` may violate the dynamics, or be None."""
 
     controls: Float[Array, "T m"]
-    states: Float[Array, "T+1 n"] | None
+    states: Float[Array, "T1 n"] | None
 
 
 class Point(NamedTuple):
     """A primal-dual point and how the solver came to it, before derivatives are attached."""
 
-    states: Float[Array, "T+1 n"]
+    states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
-    costates: Float[Array, "T+1 n"]
+    costates: Float[Array, "T1 n"]
     multipliers: Multipliers
     residuals: Residuals
     cost: Float[Array, ""]
@@ -33,6 +33,7 @@ class Point(NamedTuple):
     iterations: Int[Array, ""]
 
 
+@runtime_checkable
 class Solver(Protocol):
     """A solver is a small static configuration with four pure functions over a state pytree.
 

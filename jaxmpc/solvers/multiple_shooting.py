@@ -19,7 +19,7 @@ def feasible_start(
     problem: Problem,
     x0: Float[Array, " n"],
     params: PyTree,
-    states: Float[Array, "T+1 n"],
+    states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     steps: int,
 ) -> Trial:

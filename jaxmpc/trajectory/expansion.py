@@ -14,13 +14,13 @@ class Linearization(NamedTuple):
 
     A: Float[Array, "T n n"]
     B: Float[Array, "T n m"]
-    q: Float[Array, "T+1 n"]
+    q: Float[Array, "T1 n"]
     r: Float[Array, "T m"]
 
 
 def linearize(
     problem: Problem,
-    states: Float[Array, "T+1 n"],
+    states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     params: PyTree,
 ) -> Linearization:
@@ -38,7 +38,7 @@ def linearize(
     return Linearization(A, B, jnp.concatenate([q, q_terminal[None]]), r)
 
 
-def costates(linearization: Linearization) -> Float[Array, "T+1 n"]:
+def costates(linearization: Linearization) -> Float[Array, "T1 n"]:
     """The adjoint recursion: lambda_T = q_T, lambda_t = q_t + A_t' lambda_{t+1}."""
 
     def step(costate, stage):
@@ -53,9 +53,9 @@ def costates(linearization: Linearization) -> Float[Array, "T+1 n"]:
 
 def lagrangian_hessian(
     problem: Problem,
-    states: Float[Array, "T+1 n"],
+    states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
-    costate: Float[Array, "T+1 n"],
+    costate: Float[Array, "T1 n"],
     params: PyTree,
 ) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
     """Hessians of  stage_cost + lambda_{t+1} . dynamics  in z = [x; u], and of the terminal cost.

@@ -25,7 +25,7 @@ def bound_multipliers(
 def kkt_residuals(
     gradient: Float[Array, "T m"],
     controls: Float[Array, "T m"],
-    costate: Float[Array, "T+1 n"],
+    costate: Float[Array, "T1 n"],
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
     defect: Float[Array, ""],

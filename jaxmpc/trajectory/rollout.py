@@ -9,7 +9,7 @@ from jaxmpc.problem import Problem, terminal_cost
 
 def rollout(
     problem: Problem, x0: Float[Array, " n"], controls: Float[Array, "T m"], params: PyTree
-) -> Float[Array, "T+1 n"]:
+) -> Float[Array, "T1 n"]:
     """The states that the controls lead to: x_{t+1} = dynamics(x_t, u_t, t, params)."""
 
     def step(x, stage):
@@ -23,7 +23,7 @@ def rollout(
 
 def objective(
     problem: Problem,
-    states: Float[Array, "T+1 n"],
+    states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     params: PyTree,
 ) -> Float[Array, ""]:

@@ -1,0 +1,21 @@
+"""Before any test: float64, a compilation cache, and the package's annotations checked."""
+
+from pathlib import Path
+
+import jax
+from jaxtyping import install_import_hook
+
+# The package itself never touches these flags; float32 has tests of its own.
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+# Every shape and dtype in the signatures of the numerical core is checked at each call, of tracers
+# too. (Not those of the public boundary, which has checks and messages of its own to be tested,
+# nor of pytree dataclasses, which JAX rebuilds with placeholders.) The hook must come before the
+# first import of the package; it stays for the whole session.
+_CORE = ["trajectory", "kkt_system", "implicit", "solvers.line_search", "solvers.regularization"]
+_CORE += ["solvers.loop", "solvers.multiple_shooting"]
+_CORE += [f"lq.{name}" for name in ("riccati", "box_qp", "bounded", "control_limited", "pivoting")]
+_CORE += [f"lq.{name}" for name in ("small_linalg", "differentiable", "problem")]
+install_import_hook([f"jaxmpc.{name}" for name in _CORE], "beartype.beartype")
