@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 
-from jaxmpc.solvers.options import check_choice, check_positive
+from jaxmpc.solvers.options import check_choice, check_not_negative, check_positive
 
 
 @jax.tree_util.register_static
@@ -34,10 +34,7 @@ class ImplicitAdjoint:
         check_choice("ImplicitAdjoint", "hessian", self.hessian, ("exact", "gauss_newton"))
         check_choice("ImplicitAdjoint", "on_failure", self.on_failure, ("zero", "nan", "keep"))
         for name in ("smoothing", "damping"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"ImplicitAdjoint: {name} must not be negative, got {getattr(self, name)}."
-                )
+            check_not_negative("ImplicitAdjoint", name, getattr(self, name))
 
 
 @jax.tree_util.register_static

@@ -87,7 +87,7 @@ def _check_output(name: str, output, x0):
         raise ValueError(
             f"Problem: {name} must return {word}: wanted shape {wanted}, got {output.shape}."
         )
-    if output.dtype != x0.dtype:
+    if output.dtype != x0.dtype and not (output.weak_type and output.dtype.kind == "f"):
         raise TypeError(
             f"Problem: {name} must return x0's dtype {x0.dtype}, got {output.dtype}. A float64 "
             "constant or parameter (a NumPy array, say) in a float32 problem does this."

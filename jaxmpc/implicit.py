@@ -33,40 +33,38 @@ from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import objective
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def gate(on_failure: str, theta: PyTree, converged: Bool[Array, ""]) -> PyTree:
-    """The identity; the cotangents of an element that did not converge follow the policy."""
-    return theta
+def apply_policy(adjoint: ImplicitAdjoint, converged: Bool[Array, ""], cotangent: PyTree):
+    """What flows out of a backward rule of an element that may not have converged.
 
-
-def _gate_forward(on_failure, theta, converged):
-    return gate(on_failure, theta, converged), converged
-
-
-def _gate_backward(on_failure, converged, cotangent):
-    if on_failure != "keep":
-        instead = 0.0 if on_failure == "zero" else jnp.nan
-        cotangent = jax.tree.map(lambda c: jnp.where(converged, c, instead), cotangent)
-    return cotangent, None
-
-
-gate.defvjp(_gate_forward, _gate_backward)
+    Applied inside the rules, where under `vmap` each element still has a cotangent of its own:
+    those of a parameter that the batch shares are added up after it.
+    """
+    if adjoint.on_failure == "keep":
+        return cotangent
+    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
+    return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), cotangent)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def attach(adjoint: ImplicitAdjoint, theta: PyTree, rest: PyTree, point: KKTPoint) -> KKTPoint:
+def attach(
+    adjoint: ImplicitAdjoint,
+    theta: PyTree,
+    rest: PyTree,
+    point: KKTPoint,
+    converged: Bool[Array, ""],
+) -> KKTPoint:
     """The point itself, as the differentiable function of theta that the KKT conditions define."""
     return point
 
 
-def _attach_forward(adjoint, theta, rest, point):
+def _attach_forward(adjoint, theta, rest, point, converged):
     # The wrapped function itself, so that the residuals carry their own derivative.
-    attached = attach(adjoint, theta, rest, point)
-    return attached, (theta, rest, attached)
+    attached = attach(adjoint, theta, rest, point, converged)
+    return attached, (theta, rest, attached, converged)
 
 
 def _attach_backward(adjoint, residuals, cotangent):
-    theta, rest, point = residuals
+    theta, rest, point, converged = residuals
     whole = eqx.combine(theta, rest)
     model = quadratic_model(adjoint, whole, point)
     bounds = active_bounds(adjoint, whole, point, model)
@@ -87,27 +85,37 @@ def _attach_backward(adjoint, residuals, cotangent):
         along = jax.jvp(lambda *point: lagrangian(whole, *point), point, toward)[1]
         return bound_slope(whole, toward_lower, toward_upper) - along
 
-    return jax.grad(slope)(theta), None, jax.tree.map(jnp.zeros_like, point)
+    d_theta = apply_policy(adjoint, converged, jax.grad(slope)(theta))
+    return d_theta, None, jax.tree.map(jnp.zeros_like, point), None
 
 
 attach.defvjp(_attach_forward, _attach_backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def known(function, value: PyTree, theta: PyTree, rest: PyTree, point: KKTPoint) -> PyTree:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def known(
+    adjoint: ImplicitAdjoint,
+    function,
+    value: PyTree,
+    theta: PyTree,
+    rest: PyTree,
+    point: KKTPoint,
+    converged: Bool[Array, ""],
+) -> PyTree:
     """A value that the solver has computed already, with the derivative of function(theta, ...)."""
     return value
 
 
-def _known_forward(function, value, theta, rest, point):
-    return known(function, value, theta, rest, point), (theta, rest, point)
+def _known_forward(adjoint, function, value, theta, rest, point, converged):
+    again = known(adjoint, function, value, theta, rest, point, converged)
+    return again, (theta, rest, point, converged)
 
 
-def _known_backward(function, residuals, cotangent):
-    theta, rest, point = residuals
+def _known_backward(adjoint, function, residuals, cotangent):
+    theta, rest, point, converged = residuals
     _, pull = jax.vjp(lambda theta, point: function(theta, rest, point), theta, point)
-    d_theta, d_point = pull(cotangent)
-    return jax.tree.map(jnp.zeros_like, cotangent), d_theta, None, d_point
+    d_theta, d_point = apply_policy(adjoint, converged, pull(cotangent))
+    return jax.tree.map(jnp.zeros_like, cotangent), d_theta, None, d_point, None
 
 
 known.defvjp(_known_forward, _known_backward)
@@ -142,20 +150,23 @@ optimal_cost.defvjp(_cost_forward, _cost_backward)
 def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
     """The point that a solver returned, as a differentiable function of theta."""
     theta, rest = eqx.partition(theta, eqx.is_inexact_array)
-    theta = gate(adjoint.on_failure, theta, point.status == Status.converged)
+    converged = point.status == Status.converged
     returned = (point.states, point.controls, point.costates)
-    kkt_point: KKTPoint = attach(adjoint, theta, rest, returned)
+    kkt_point: KKTPoint = attach(adjoint, theta, rest, returned, converged)
     states, controls, costates = kkt_point
 
     def whole(function):
         return lambda theta, rest, point: function(eqx.combine(theta, rest), point)
+
+    def derived(function, value):
+        return known(adjoint, function, value, theta, rest, kkt_point, converged)
 
     gains = partial(kkt_system.gains, adjoint)
     return point._replace(
         states=states,
         controls=controls,
         costates=costates,
-        cost=known(optimal_cost, point.cost, theta, rest, kkt_point),
-        multipliers=known(whole(multipliers), point.multipliers, theta, rest, kkt_point),
-        gains=known(whole(gains), point.gains, theta, rest, kkt_point),
+        cost=derived(optimal_cost, point.cost),
+        multipliers=derived(whole(multipliers), point.multipliers),
+        gains=derived(whole(gains), point.gains),
     )

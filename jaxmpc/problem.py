@@ -91,7 +91,12 @@ class Problem:
         for name, bound in zip(("lower", "upper"), bounds, strict=True):
             if bound is None:
                 continue
-            shape, dtype = np.shape(bound), jax.dtypes.result_type(bound)
+            try:
+                shape, dtype = np.shape(bound), jax.dtypes.result_type(bound)
+            except TypeError as error:
+                raise TypeError(
+                    f"Problem: control_bounds ({name}) must be numbers, got {_kind(bound)}."
+                ) from error
             if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
                 raise TypeError(f"Problem: control_bounds ({name}) must be real, got {dtype}.")
             allowed = ((), (self.control_dim,), (self.horizon, self.control_dim))
@@ -100,11 +105,11 @@ class Problem:
                     f"Problem: control_bounds ({name}) has shape {shape}; wanted a scalar, "
                     f"[m] = {allowed[1]} or [T, m] = {allowed[2]}."
                 )
-        lower, upper = bounds
-        concrete = not any(isinstance(b, Tracer) for b in bounds)
-        if concrete and lower is not None and upper is not None:
-            if np.any(np.isnan(lower)) or np.any(np.isnan(upper)):
-                raise ValueError("Problem: control_bounds contain NaN; use +-inf for no bound.")
+        known = [b for b in bounds if b is not None and not isinstance(b, Tracer)]
+        if any(np.any(np.isnan(np.asarray(b))) for b in known):
+            raise ValueError("Problem: control_bounds contain NaN; use +-inf for no bound.")
+        if len(known) == 2:
+            lower, upper = known
             if np.any(np.asarray(lower) > np.asarray(upper)):
                 raise ValueError(
                     "Problem: control_bounds have lower > upper: lower = "

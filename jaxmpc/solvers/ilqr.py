@@ -15,7 +15,7 @@ from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, Trial, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.multiple_shooting import STEPS, feasible_start
-from jaxmpc.solvers.options import check_choice, check_positive, default_tolerance
+from jaxmpc.solvers.options import check_bool, check_choice, check_positive, default_tolerance
 from jaxmpc.solvers.regularization import Regularization, convexify
 from jaxmpc.solvers.report import print_iteration
 from jaxmpc.trajectory import (
@@ -86,6 +86,7 @@ class ILQR:
         check_positive("ILQR", "tolerance", self.tolerance, optional=True)
         check_positive("ILQR", "trust_region", self.trust_region, optional=True)
         check_choice("ILQR", "hessian", self.hessian, ("auto", "gauss_newton", "exact"))
+        check_bool("ILQR", "verbose", self.verbose)
         check_choice("ILQR", "riccati", self.riccati, ("auto", "sequential"))
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
@@ -126,8 +127,9 @@ class ILQR:
         limits = problem.limits(state.nominal.controls.dtype)
         linearization = linearize(problem, *state.nominal[:2], params)
         state = self._judge(state, linearization, limits)
-        policy = self._policy(problem, params, state, linearization, limits)
-        search = line_search(problem, params, state.nominal, policy, limits)
+        box = self._box(state, limits)
+        policy = self._policy(problem, params, state, linearization, box)
+        search = line_search(problem, params, state.nominal, policy, box)
         if self.verbose:
             print_iteration(state, search)
         return self._advance(state, policy, search)
@@ -177,7 +179,17 @@ class ILQR:
         status = jnp.where(state.status == RUNNING, status, state.status)
         return state._replace(nominal=kept[0], conditions=kept[1], status=status)
 
-    def _policy(self, problem, params, state: ILQRState, linearization: Linearization, limits):
+    def _box(self, state: ILQRState, limits):
+        """Where the controls may go in this iteration: the bounds, and the trust region."""
+        if self.trust_region is None:
+            return limits
+        controls = state.nominal.controls
+        return (
+            jnp.maximum(limits[0], controls - self.trust_region),
+            jnp.minimum(limits[1], controls + self.trust_region),
+        )
+
+    def _policy(self, problem, params, state: ILQRState, linearization: Linearization, box):
         states, controls, _ = state.nominal
         n = states.shape[1]
         # The last policy is part of the result: Newton's, as it is.
@@ -200,11 +212,7 @@ class ILQR:
             c=jnp.zeros_like(states[1:]),
             x0=jnp.zeros_like(states[0]),
         )
-        lower, upper = limits[0] - controls, limits[1] - controls
-        if self.trust_region is not None:
-            lower = jnp.maximum(lower, -self.trust_region)
-            upper = jnp.minimum(upper, self.trust_region)
-        return control_limited_policy(model, lower, upper, mu)
+        return control_limited_policy(model, box[0] - controls, box[1] - controls, mu)
 
     def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
         running = state.status == RUNNING

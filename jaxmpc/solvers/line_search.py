@@ -9,10 +9,11 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.small_linalg import matvec
 from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.trajectory.rollout import cost_terms
 
 _STEP_SIZES = tuple(0.5**i for i in range(8))
 _SUFFICIENT_DECREASE = 1e-4
-_ROUNDING = 10.0  # the cost's last digits: this many units of eps * |cost| say nothing
+_ROUNDING = 10.0  # changes of the cost below this many eps times the sum of its terms say nothing
 
 
 class Trial(NamedTuple):
@@ -85,7 +86,9 @@ def line_search(
     known = (problem, params, nominal, policy, limits)
     costs = jax.vmap(lambda size: _roll(*known, size, keep=False)[1])(sizes)
     expected = policy.expected_decrease(sizes)
-    rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.abs(nominal.cost)
+    # Of the terms and not of their sum, which may be near zero.
+    terms = cost_terms(problem, nominal.states, nominal.controls, params)
+    rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.sum(jnp.abs(terms))
     decrease = jnp.where(jnp.isfinite(costs), nominal.cost - costs, -jnp.inf)
     acceptable = decrease + rounding >= _SUFFICIENT_DECREASE * expected
     acceptable &= policy.definite & (expected >= -rounding) & jnp.isfinite(expected)

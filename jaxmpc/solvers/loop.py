@@ -1,5 +1,6 @@
 """The one outer loop: four pure functions make a solver, this runs them."""
 
+import dataclasses
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -69,8 +70,12 @@ def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> P
     return solver.postprocess(problem, params, state)
 
 
-def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
-    """A fixed number of steps, differentiable in reverse mode; finished states stay as they are."""
+def unroll(solver: Any, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
+    """A fixed number of steps, differentiable in reverse mode; finished states stay as they are.
+
+    One more step than `length` is run, which judges the last point.
+    """
+    solver = dataclasses.replace(solver, max_iterations=min(length, solver.max_iterations))
 
     def step(state, _):
         going = solver.terminate(state) == RUNNING
@@ -78,7 +83,7 @@ def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, l
         return jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state), None
 
     state = solver.init(problem, x0, params, guess)
-    state, _ = jax.lax.scan(step, state, None, length=length)
+    state, _ = jax.lax.scan(step, state, None, length=length + 1)
     return solver.postprocess(problem, params, state)
 
 

@@ -24,6 +24,22 @@ def check_positive(owner: str, name: str, value, *, whole=False, optional=False)
         raise ValueError(f"{owner}: {name} must be positive, got {value}.")
 
 
+def check_not_negative(owner: str, name: str, value):
+    """Raise unless `value` is a number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        came = f"{type(value).__name__} ({value!r})"
+        raise TypeError(f"{owner}: {name} must be a number, got {came}.")
+    if not value >= 0:
+        raise ValueError(f"{owner}: {name} must not be negative, got {value}.")
+
+
+def check_bool(owner: str, name: str, value):
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool):
+        came = f"{type(value).__name__} ({value!r})"
+        raise TypeError(f"{owner}: {name} must be a bool, got {came}.")
+
+
 def check_choice(owner: str, name: str, value, choices: tuple[str, ...]):
     """Raise unless `value` is one of the choices."""
     if value not in choices:

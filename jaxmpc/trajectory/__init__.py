@@ -10,4 +10,8 @@ from jaxmpc.trajectory.kkt import (
     bound_multipliers as bound_multipliers,
     kkt_residuals as kkt_residuals,
 )
-from jaxmpc.trajectory.rollout import objective as objective, rollout as rollout
+from jaxmpc.trajectory.rollout import (
+    cost_terms as cost_terms,
+    objective as objective,
+    rollout as rollout,
+)

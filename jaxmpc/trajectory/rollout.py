@@ -28,6 +28,16 @@ def objective(
     params: PyTree,
 ) -> Float[Array, ""]:
     """The total cost of a trajectory, whether or not it satisfies the dynamics."""
+    return jnp.sum(cost_terms(problem, states, controls, params))
+
+
+def cost_terms(
+    problem: Problem,
+    states: Float[Array, "T1 n"],
+    controls: Float[Array, "T m"],
+    params: PyTree,
+) -> Float[Array, " T1"]:
+    """The stage costs and the terminal cost of a trajectory."""
     times = jnp.arange(problem.horizon)
     stage = jax.vmap(problem.stage_cost, (0, 0, 0, None))(states[:-1], controls, times, params)
-    return jnp.sum(stage) + terminal_cost(problem, states[-1], params)
+    return jnp.append(stage, terminal_cost(problem, states[-1], params))
