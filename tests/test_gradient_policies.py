@@ -330,7 +330,7 @@ def test_training_in_a_jitted_optax_step():
     """Parameters are found again from the controls of an expert, through the solver."""
     expert = jax.jit(jax.vmap(controls_of, (0, None)))(STARTS, PARAMS)
     optimizer = optax.adam(0.1)
-    params = {"gravity": jnp.full((), 1.5), "weight": jnp.full((), 2.0)}
+    params = {"gravity": jnp.full((), 1.5, float), "weight": jnp.full((), 2.0, float)}
 
     @jax.jit
     def step(params, state):
