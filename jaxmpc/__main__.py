@@ -153,7 +153,7 @@ def _learn(x0, controls, steps: int) -> dict[str, Float[Array, ""]]:
         value_and_gradient = jax.value_and_grad(loss, has_aux=True)
         (value, solution), gradient = value_and_gradient(learner.log_params, learner.controls)
         change, moments = optimizer.update(gradient, learner.moments)
-        log_params = optax.apply_updates(learner.log_params, change)
+        log_params = jax.tree.map(jnp.add, learner.log_params, change)
         unsolved = jnp.sum(~solution.converged)
         return Learner(log_params, moments, solution.controls), value, unsolved
 
