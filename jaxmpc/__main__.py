@@ -170,7 +170,7 @@ def _learn(x0, controls, steps: int) -> dict[str, Float[Array, ""]]:
             learner = learner._replace(controls=controls)
         learner, value, unsolved = step(learner)
         unsolved_solves += int(unsolved)
-        bar.set_postfix_str(f"loss {value:.1e}")
+        bar.set_postfix_str(f"loss {value:.1e}", refresh=False)
     seconds_each = (time.perf_counter() - start) / steps
     print(f"   {'compile':<20}{seconds:.1f} s, once (solve, gradient and Adam)")
     print(f"   {'step':<20}{1e3 * seconds_each:.0f} ms for {len(x0)} solves and their gradient")

@@ -19,7 +19,9 @@ def nonlinear(x, u, params):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "order"), [(euler, 1), (semi_implicit_euler, 1), (rk4, 4)], ids=str
+    ("scheme", "order"),
+    [(euler, 1), (semi_implicit_euler, 1), (rk4, 4)],
+    ids=["euler", "semi_implicit_euler", "rk4"],
 )
 def test_order_of_convergence(scheme, order):
     x, u = jnp.array([0.7, -0.4]), jnp.array([0.3])
