@@ -3,7 +3,7 @@
 # pyright: reportAttributeAccessIssue=false
 from typing import Any
 
-import casadi as ca
+import casadi as ca  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 from bench import reference
