@@ -1,6 +1,7 @@
 """Iterative LQR with bounded controls and second-order information."""
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from jaxmpc.solvers.line_search import Search, Trial, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.multiple_shooting import STEPS, feasible_start
 from jaxmpc.solvers.options import check_bool, check_choice, check_positive, default_tolerance
-from jaxmpc.solvers.regularization import Regularization, convexify
+from jaxmpc.solvers.regularization import Regularization, convexify_expansion
 from jaxmpc.solvers.report import print_iteration
 from jaxmpc.trajectory import (
     Linearization,
@@ -199,8 +200,9 @@ class ILQR:
         costate = curvature * state.conditions.costates
         stages, terminal = lagrangian_hessian(problem, states, controls, costate, params)
         if self.hessian != "exact":
-            stages = jnp.where(curvature > 0, stages, jax.vmap(convexify)(stages))
-            terminal = jnp.where(curvature > 0, terminal, convexify(terminal))
+            expansion = (stages, terminal)
+            convex = convexify_expansion(*expansion)
+            stages, terminal = jax.tree.map(partial(jnp.where, curvature > 0), expansion, convex)
         model = LQProblem(
             Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
             S=stages[:, n:, :n],

@@ -1,6 +1,6 @@
 """Trying a policy at several step sizes at once, and what makes a step acceptable."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,13 +42,6 @@ def closed_loop(
     step_size: Float[Array, ""],
 ) -> Trial:
     """Roll out  u = clip(u_nominal + s k + K (x - x_nominal))."""
-    x_last, cost, kept = _roll(problem, params, nominal, policy, limits, step_size, keep=True)
-    states, controls = kept
-    return Trial(jnp.concatenate([states, x_last[None]]), controls, cost)
-
-
-def _roll(problem: Problem, params, nominal, policy, limits, step_size, *, keep: bool) -> Any:
-    """The last state, the cost, and the states and controls before it if they are to be kept."""
 
     def step(carry, inputs):
         x, cost = carry
@@ -60,13 +53,14 @@ def _roll(problem: Problem, params, nominal, policy, limits, step_size, *, keep:
         at_bound = jnp.where(side < 0, low, high)
         u = jnp.where((side != 0) & (step_size == 1) & jnp.isfinite(at_bound), at_bound, u)
         cost = cost + problem.stage_cost(x, u, t, params)
-        return (problem.dynamics(x, u, t, params), cost), ((x, u) if keep else ())
+        return (problem.dynamics(x, u, t, params), cost), (x, u)
 
     times = jnp.arange(problem.horizon)
     inputs = (times, nominal.states[:-1], nominal.controls, policy.k, policy.K, policy.side)
     start = (nominal.states[0], jnp.zeros_like(nominal.cost))
-    (x_last, cost), kept = jax.lax.scan(step, start, (*inputs, *limits))
-    return x_last, cost + terminal_cost(problem, x_last, params), kept
+    (x_last, cost), (states, controls) = jax.lax.scan(step, start, (*inputs, *limits))
+    states = jnp.concatenate([states, x_last[None]])
+    return Trial(states, controls, cost + terminal_cost(problem, x_last, params))
 
 
 def line_search(
@@ -78,22 +72,21 @@ def line_search(
 ) -> Search:
     """The best of several step sizes whose decrease is a fair part of the expected one.
 
-    All step sizes are rolled out in one vectorised scan for their costs alone, and the chosen
-    one once more: no loop whose length depends on data, no trajectory that is not used.
+    All step sizes are rolled out in one vectorised scan: no loop whose length depends on data.
     """
     sizes = jnp.asarray(_STEP_SIZES, nominal.cost.dtype)
-
     known = (problem, params, nominal, policy, limits)
-    costs = jax.vmap(lambda size: _roll(*known, size, keep=False)[1])(sizes)
+    trials = jax.vmap(lambda size: closed_loop(*known, size))(sizes)
     expected = policy.expected_decrease(sizes)
     # Of the terms and not of their sum, which may be near zero.
     terms = cost_terms(problem, nominal.states, nominal.controls, params)
     rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.sum(jnp.abs(terms))
-    decrease = jnp.where(jnp.isfinite(costs), nominal.cost - costs, -jnp.inf)
+    decrease = jnp.where(jnp.isfinite(trials.cost), nominal.cost - trials.cost, -jnp.inf)
     acceptable = decrease + rounding >= _SUFFICIENT_DECREASE * expected
     acceptable &= policy.definite & (expected >= -rounding) & jnp.isfinite(expected)
     best = jnp.argmax(jnp.where(acceptable, decrease, -jnp.inf))
     # Where the cost cannot tell steps apart any more, Newton's full step is the one to take.
     within_rounding = expected[0] <= 10 * rounding
     best = jnp.where(within_rounding & acceptable[0], 0, best)
-    return Search(closed_loop(*known, sizes[best]), sizes[best], acceptable[best], within_rounding)
+    chosen = jax.tree.map(lambda leaf: leaf[best], trials)
+    return Search(chosen, sizes[best], acceptable[best], within_rounding)

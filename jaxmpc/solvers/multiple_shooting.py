@@ -9,7 +9,7 @@ from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.line_search import Trial, closed_loop
-from jaxmpc.solvers.regularization import convexify
+from jaxmpc.solvers.regularization import convexify_expansion
 from jaxmpc.trajectory import lagrangian_hessian, linearize, objective, rollout
 
 STEPS = 12  # the most that `feasible_start` takes
@@ -66,10 +66,10 @@ def _gauss_newton_model(problem: Problem, params, states, controls, times) -> LQ
     A, B, q, r = linearize(problem, states, controls, params)
     nothing = jnp.zeros_like(states)
     stages, terminal = lagrangian_hessian(problem, states, controls, nothing, params)
-    stages = jax.vmap(convexify)(stages)
+    stages, terminal = convexify_expansion(stages, terminal)
     simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     return LQProblem(
-        Q=jnp.concatenate([stages[:, :n, :n], convexify(terminal)[None]]),
+        Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
         S=stages[:, n:, :n],
         R=stages[:, n:, n:],
         q=q,

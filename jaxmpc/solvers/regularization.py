@@ -53,6 +53,16 @@ def update(
     return Regularization(mu, jnp.where(ready, 1.0, keep), rest_next.astype(rest.dtype))
 
 
+def convexify_expansion(
+    stages: Float[Array, "T z z"], terminal: Float[Array, "n n"]
+) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
+    """`convexify` on the Hessians of all stages and of the end, as one batch of one size."""
+    n = terminal.shape[0]
+    padded = jnp.zeros_like(stages[:1]).at[0, :n, :n].set(terminal)  # a zero row changes nothing
+    convex = jax.vmap(convexify)(jnp.concatenate([stages, padded]))
+    return convex[:-1], convex[-1, :n, :n]
+
+
 def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
     """A positive semidefinite H + diag(e), with e zero up to rounding where H is one already.
 
