@@ -13,7 +13,7 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Multipliers, Residuals, Status
 from jaxmpc.solvers import regularization
-from jaxmpc.solvers.line_search import Search, Trial, line_search
+from jaxmpc.solvers.line_search import Search, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.multiple_shooting import STEPS, feasible_start
 from jaxmpc.solvers.options import check_bool, check_choice, check_positive, default_tolerance
@@ -21,12 +21,12 @@ from jaxmpc.solvers.regularization import Regularization, convexify_expansion
 from jaxmpc.solvers.report import print_iteration
 from jaxmpc.trajectory import (
     Linearization,
+    Trajectory,
     costates,
     kkt_residuals,
     lagrangian_hessian,
     linearize,
-    objective,
-    rollout,
+    open_loop,
 )
 
 
@@ -41,8 +41,8 @@ class Conditions(NamedTuple):
 class ILQRState(NamedTuple):
     """The nominal trajectory, and the one before with its conditions (to go back to)."""
 
-    nominal: Trial
-    previous: Trial
+    nominal: Trajectory
+    previous: Trajectory
     conditions: Conditions  # of `previous`; of `nominal` once the solver has terminated
     gains: Gains  # the last policy
     regularization: Regularization
@@ -99,8 +99,7 @@ class ILQR:
         controls = jnp.clip(guess.controls, lower, upper)
         start_steps = 0
         if guess.states is None:
-            states = rollout(problem, x0, controls, params)
-            nominal = Trial(states, controls, objective(problem, states, controls, params))
+            nominal = open_loop(problem, x0, params, controls)
         else:
             start_steps = min(STEPS, self.max_iterations)
             nominal = feasible_start(problem, x0, params, guess.states, controls, start_steps)
@@ -191,7 +190,7 @@ class ILQR:
         )
 
     def _policy(self, problem, params, state: ILQRState, linearization: Linearization, box):
-        states, controls, _ = state.nominal
+        states, controls = state.nominal[:2]
         n = states.shape[1]
         # The last policy is part of the result: Newton's, as it is.
         last = state.status != RUNNING

@@ -8,26 +8,18 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.small_linalg import matvec
-from jaxmpc.problem import Problem, terminal_cost
-from jaxmpc.trajectory.rollout import cost_terms
+from jaxmpc.problem import Problem
+from jaxmpc.trajectory import Trajectory, rollout
 
 _STEP_SIZES = tuple(0.5**i for i in range(8))
 _SUFFICIENT_DECREASE = 1e-4
 _ROUNDING = 10.0  # changes of the cost below this many eps times the sum of its terms say nothing
 
 
-class Trial(NamedTuple):
-    """A trajectory under the policy at one step size."""
-
-    states: Float[Array, "T1 n"]
-    controls: Float[Array, "T m"]
-    cost: Float[Array, ""]
-
-
 class Search(NamedTuple):
     """The chosen trial, its step size, and whether it may be taken."""
 
-    trial: Trial
+    trial: Trajectory
     step_size: Float[Array, ""]
     accepted: Bool[Array, ""]
     within_rounding: Bool[Array, ""]
@@ -36,37 +28,30 @@ class Search(NamedTuple):
 def closed_loop(
     problem: Problem,
     params: PyTree,
-    nominal: Trial,
+    nominal: Trajectory,
     policy: Policy,
     limits: tuple[Float[Array, "T m"], Float[Array, "T m"]],
     step_size: Float[Array, ""],
-) -> Trial:
+) -> Trajectory:
     """Roll out  u = clip(u_nominal + s k + K (x - x_nominal))."""
 
-    def step(carry, inputs):
-        x, cost = carry
-        t, x_nominal, u_nominal, k, K, side, low, high = inputs
+    def law(x, given):
+        x_nominal, u_nominal, k, K, side, low, high = given
         u = u_nominal + step_size * k + matvec(K, x - x_nominal)
         u = jnp.clip(u, low, high)
         # A control that the full step puts on a bound is put there to the last bit, so that
         # being at a bound is an exact statement.
         at_bound = jnp.where(side < 0, low, high)
-        u = jnp.where((side != 0) & (step_size == 1) & jnp.isfinite(at_bound), at_bound, u)
-        cost = cost + problem.stage_cost(x, u, t, params)
-        return (problem.dynamics(x, u, t, params), cost), (x, u)
+        return jnp.where((side != 0) & (step_size == 1) & jnp.isfinite(at_bound), at_bound, u)
 
-    times = jnp.arange(problem.horizon)
-    inputs = (times, nominal.states[:-1], nominal.controls, policy.k, policy.K, policy.side)
-    start = (nominal.states[0], jnp.zeros_like(nominal.cost))
-    (x_last, cost), (states, controls) = jax.lax.scan(step, start, (*inputs, *limits))
-    states = jnp.concatenate([states, x_last[None]])
-    return Trial(states, controls, cost + terminal_cost(problem, x_last, params))
+    around = (nominal.states[:-1], nominal.controls, policy.k, policy.K, policy.side)
+    return rollout(problem, nominal.states[0], params, law, (*around, *limits))
 
 
 def line_search(
     problem: Problem,
     params: PyTree,
-    nominal: Trial,
+    nominal: Trajectory,
     policy: Policy,
     limits: tuple[Float[Array, "T m"], Float[Array, "T m"]],
 ) -> Search:
@@ -78,9 +63,7 @@ def line_search(
     known = (problem, params, nominal, policy, limits)
     trials = jax.vmap(lambda size: closed_loop(*known, size))(sizes)
     expected = policy.expected_decrease(sizes)
-    # Of the terms and not of their sum, which may be near zero.
-    terms = cost_terms(problem, nominal.states, nominal.controls, params)
-    rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * jnp.sum(jnp.abs(terms))
+    rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * nominal.magnitude
     decrease = jnp.where(jnp.isfinite(trials.cost), nominal.cost - trials.cost, -jnp.inf)
     acceptable = decrease + rounding >= _SUFFICIENT_DECREASE * expected
     acceptable &= policy.definite & (expected >= -rounding) & jnp.isfinite(expected)

@@ -8,9 +8,9 @@ from jaxmpc.lq.bounded import bounded_solution
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
-from jaxmpc.solvers.line_search import Trial, closed_loop
+from jaxmpc.solvers.line_search import closed_loop
 from jaxmpc.solvers.regularization import convexify_expansion
-from jaxmpc.trajectory import lagrangian_hessian, linearize, objective, rollout
+from jaxmpc.trajectory import Trajectory, lagrangian_hessian, linearize, open_loop
 
 STEPS = 12  # the most that `feasible_start` takes
 
@@ -22,7 +22,7 @@ def feasible_start(
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     steps: int,
-) -> Trial:
+) -> Trajectory:
     """The best of the trajectories that full multiple-shooting steps from a guess lead to.
 
     A few Gauss-Newton steps in states and controls, each a bounded LQ problem with the defects
@@ -45,7 +45,7 @@ def feasible_start(
         zero = jnp.zeros_like(best.cost)
         still = jnp.zeros_like(controls)
         policy = Policy(still, solution.feedback, still.astype(jnp.int32), zero, zero, zero == 0)
-        around = Trial(states, controls, zero)
+        around = Trajectory(states, controls, zero, zero)
         trial = closed_loop(problem, params, around, policy, limits, zero + 1)
         better = trial.cost < best.cost  # False for NaN
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial, best)
@@ -54,8 +54,7 @@ def feasible_start(
         states = jnp.where(sound, states, best.states)
         return states, jnp.where(sound, controls, best.controls), best
 
-    simulated = rollout(problem, x0, controls, params)
-    first = Trial(simulated, controls, objective(problem, simulated, controls, params))
+    first = open_loop(problem, x0, params, controls)
     first = first._replace(cost=jnp.where(jnp.isfinite(first.cost), first.cost, jnp.inf))
     states = states.at[0].set(x0)
     return jax.lax.fori_loop(0, steps, step, (states, controls, first))[2]

@@ -11,7 +11,8 @@ from jaxmpc.trajectory.kkt import (
     kkt_residuals as kkt_residuals,
 )
 from jaxmpc.trajectory.rollout import (
-    cost_terms as cost_terms,
+    Trajectory as Trajectory,
     objective as objective,
+    open_loop as open_loop,
     rollout as rollout,
 )
