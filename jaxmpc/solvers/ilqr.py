@@ -218,15 +218,18 @@ class ILQR:
     def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
         running = state.status == RUNNING
         accepted = search.accepted & running
-        updated = regularization.update(
-            state.regularization, self.hessian, accepted, search.step_size == 1
-        )
+        before = state.regularization
+        # What is lost in the cost's rounding is near enough for second-order information.
+        good = (search.step_size == 1) | search.within_rounding
+        updated = regularization.update(before, self.hessian, accepted, good)
         # No step is left to try: the proximal term is at its limit, or the model promises less
         # than the cost's rounding and Newton's step does not even keep the cost.
-        first_order = state.regularization.curvature == 0
+        first_order = before.curvature == 0
         hopeless = (
             policy.definite & search.within_rounding & (first_order | (self.hessian == "exact"))
         )
+        # A Gauss-Newton step before any of Newton's need not lower the residual.
+        provisional = first_order & (before.rest == 0) & (self.hessian == "auto")
         exhausted = updated.mu > regularization.LARGEST
         status = jnp.where(
             hopeless,
@@ -241,7 +244,7 @@ class ILQR:
             previous=state.nominal,
             gains=Gains(policy.k, policy.K),
             regularization=updated,
-            within_rounding=accepted & search.within_rounding,
+            within_rounding=accepted & search.within_rounding & ~provisional,
             iterations=state.iterations + running,
             status=status,
         )

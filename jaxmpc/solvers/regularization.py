@@ -31,24 +31,24 @@ def update(
     regularization: Regularization,
     hessian: str,
     accepted: Bool[Array, ""],
-    full_step: Bool[Array, ""],
+    good: Bool[Array, ""],
 ) -> Regularization:
-    """After a step: `accepted`, and whether it was the full one.
+    """After a step: `accepted`, and whether it was a good one, such as a full one.
 
-    "auto" turns to second-order information as soon as full Gauss-Newton steps succeed, which
+    "auto" turns to second-order information as soon as good Gauss-Newton steps succeed, which
     makes the tail quadratic, and back for a few steps where that fails. Otherwise a failure
-    raises mu, and full steps lower it again.
+    raises mu, and good steps lower it again.
     """
     mu, curvature, rest = regularization
     second_order = curvature > 0
     lower = jnp.where(mu > SMALLEST, mu / _DOWN, 0.0)
     raised = jnp.maximum(mu * _UP, SMALLEST)
     failed_mu = jnp.where(second_order, mu, raised) if hessian == "auto" else raised
-    mu = jnp.where(accepted, jnp.where(full_step, lower, mu), failed_mu)
+    mu = jnp.where(accepted, jnp.where(good, lower, mu), failed_mu)
     if hessian != "auto":
         return Regularization(mu, curvature, rest)
     rest_next = jnp.where(~accepted & second_order, _REST, jnp.maximum(rest - 1, 0))
-    ready = accepted & (rest_next == 0) & (full_step | second_order)
+    ready = accepted & (rest_next == 0) & (good | second_order)
     keep = jnp.where(accepted, curvature, 0.0)
     return Regularization(mu, jnp.where(ready, 1.0, keep), rest_next.astype(rest.dtype))
 
