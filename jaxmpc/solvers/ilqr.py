@@ -221,15 +221,15 @@ class ILQR:
         before = state.regularization
         # What is lost in the cost's rounding is near enough for second-order information.
         good = (search.step_size == 1) | search.within_rounding
-        updated = regularization.update(before, self.hessian, accepted, good)
+        updated = regularization.update(before, self.hessian, accepted, good, search.step_size)
         # No step is left to try: the proximal term is at its limit, or the model promises less
         # than the cost's rounding and Newton's step does not even keep the cost.
         first_order = before.curvature == 0
         hopeless = (
             policy.definite & search.within_rounding & (first_order | (self.hessian == "exact"))
         )
-        # A Gauss-Newton step before any of Newton's need not lower the residual.
-        provisional = first_order & (before.rest == 0) & (self.hessian == "auto")
+        # A Gauss-Newton step need not lower the residual, if Newton's can follow.
+        provisional = first_order & ~before.retreated & (self.hessian == "auto")
         exhausted = updated.mu > regularization.LARGEST
         status = jnp.where(
             hopeless,

@@ -4,27 +4,29 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 SMALLEST, LARGEST = 1e-6, 1e10
 _UP, _DOWN = 10.0, 5.0
 _WRITTEN_OUT = 10  # largest Hessian that is made convex without a loop
-_REST = 3  # Gauss-Newton steps after second-order information failed
+_SMALL_STEP = 0.05  # a second-order step below this size makes room for a Gauss-Newton one
 
 
 class Regularization(NamedTuple):
-    """The proximal weight mu, and the weight (0 or 1) of the dynamics' curvature."""
+    """The proximal weight mu, and the weight (0 or 1) of the dynamics' curvature.
+
+    `retreated`: second-order information failed in the last iteration.
+    """
 
     mu: Float[Array, ""]
     curvature: Float[Array, ""]
-    rest: Int[Array, ""]
+    retreated: Bool[Array, ""]
 
 
 def start(hessian: str, x0: Float[Array, " n"]) -> Regularization:
     """No proximal term; Gauss-Newton first, unless the exact Hessian is asked for."""
     zero = jnp.zeros_like(x0, shape=())
-    rest = jnp.zeros_like(x0, shape=(), dtype=jnp.int32)
-    return Regularization(zero, zero + (hessian == "exact"), rest)
+    return Regularization(zero, zero + (hessian == "exact"), zero > 0)
 
 
 def update(
@@ -32,25 +34,24 @@ def update(
     hessian: str,
     accepted: Bool[Array, ""],
     good: Bool[Array, ""],
+    step_size: Float[Array, ""],
 ) -> Regularization:
     """After a step: `accepted`, and whether it was a good one, such as a full one.
 
     "auto" turns to second-order information as soon as good Gauss-Newton steps succeed, which
-    makes the tail quadratic, and back for a few steps where that fails. Otherwise a failure
-    raises mu, and good steps lower it again.
+    makes the tail quadratic, and back for a step where that fails or gets nowhere. Otherwise a
+    failure raises mu, and good steps lower it again.
     """
-    mu, curvature, rest = regularization
+    mu, curvature, _ = regularization
     second_order = curvature > 0
     lower = jnp.where(mu > SMALLEST, mu / _DOWN, 0.0)
     raised = jnp.maximum(mu * _UP, SMALLEST)
     failed_mu = jnp.where(second_order, mu, raised) if hessian == "auto" else raised
     mu = jnp.where(accepted, jnp.where(good, lower, mu), failed_mu)
     if hessian != "auto":
-        return Regularization(mu, curvature, rest)
-    rest_next = jnp.where(~accepted & second_order, _REST, jnp.maximum(rest - 1, 0))
-    ready = accepted & (rest_next == 0) & (good | second_order)
-    keep = jnp.where(accepted, curvature, 0.0)
-    return Regularization(mu, jnp.where(ready, 1.0, keep), rest_next.astype(rest.dtype))
+        return Regularization(mu, curvature, regularization.retreated)
+    onward = good | (second_order & (step_size > _SMALL_STEP))
+    return Regularization(mu, jnp.where(accepted & onward, 1.0, 0.0), second_order & ~accepted)
 
 
 def convexify_expansion(
