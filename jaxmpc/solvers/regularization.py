@@ -51,7 +51,8 @@ def update(
     if hessian != "auto":
         return Regularization(mu, curvature, regularization.retreated)
     onward = good | (second_order & (step_size > _SMALL_STEP))
-    return Regularization(mu, jnp.where(accepted & onward, 1.0, 0.0), second_order & ~accepted)
+    curvature = (accepted & onward).astype(curvature.dtype)
+    return Regularization(mu, curvature, second_order & ~accepted)
 
 
 def convexify_expansion(
