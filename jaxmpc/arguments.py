@@ -8,6 +8,7 @@ from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.ilqr import ILQR
+from jaxmpc.solvers.interior_point import InteriorPoint
 
 
 def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) -> jax.Array:
@@ -16,11 +17,11 @@ def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) 
     x0 = check_state(x0)
     if problem.has_general_constraints:
         raise NotImplementedError(
-            "jaxmpc.solve: general constraints (stage_inequality, stage_equality, "
+            "jaxmpc.solve: general constraints (state_bounds, stage_inequality, stage_equality, "
             "terminal_inequality, terminal_equality) are not supported yet; control_bounds are."
         )
     if solver is not None:
-        _check_type("solver", solver, ILQR)
+        _check_type("solver", solver, ILQR | InteriorPoint)
     _check_type("adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     if warm_start is not None:
         _check_type("warm_start", warm_start, Solution)

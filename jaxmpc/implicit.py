@@ -21,13 +21,17 @@ from jaxmpc.kkt_system import (
     KKTPoint,
     Theta,
     active_bounds,
+    active_rows,
     bound_slope,
     lagrangian,
     multipliers,
+    point_from,
     quadratic_model,
+    stacked,
+    unstacked,
 )
-from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, solve_with_factor
-from jaxmpc.lq.riccati import factor
+from jaxmpc.lq.constrained import constrained_factor, solve_rows
+from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
 from jaxmpc.solution import Status
 from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import objective
@@ -68,21 +72,31 @@ def _attach_backward(adjoint, residuals, cotangent):
     whole = eqx.combine(theta, rest)
     model = quadratic_model(adjoint, whole, point)
     bounds = active_bounds(adjoint, whole, point, model)
+    rows = active_rows(whole, point)
     barrier = bounds.lower_barrier + bounds.upper_barrier
     model = model._replace(R=model.R + jax.vmap(jnp.diag)(barrier))
-    matrices = jax.lax.stop_gradient(factor(model, bounds.free))
-    system = adjoint_problem(model, *cotangent)
-    direction = solve_with_factor(system, matrices, jnp.zeros_like(point[1]))
-    toward = (direction.states, direction.controls, direction.costates)
+    matrices = jax.lax.stop_gradient(constrained_factor(model, rows.jacobian, bounds.free))
+    system = adjoint_problem(model, *cotangent[:3])
+    values = stacked(rows, cotangent.inequality, cotangent.equality)
+    held = jnp.zeros_like(point.controls)
+    direction, along_rows = solve_rows(system, rows.jacobian, values, matrices, held)
+    toward = KKTPoint(
+        direction.states,
+        direction.controls,
+        direction.costates,
+        *unstacked(rows, along_rows),
+    )
     # What a bound feels: through a control that it fixes, or through the barrier.
-    fixed = jnp.where(bounds.free, 0.0, cotangent[1] - control_gradient(system, direction, False))
+    pushed = control_gradient(system, direction, False)
+    pushed += rows.jacobian.transposed_times(along_rows)[0][:, model.q.shape[1] :]
+    fixed = jnp.where(bounds.free, 0.0, cotangent.controls - pushed)
     at_upper = multipliers(whole, point).upper > 0
     toward_upper = jnp.where(at_upper, fixed, 0.0) + bounds.upper_barrier * direction.controls
     toward_lower = jnp.where(at_upper, 0.0, fixed) + bounds.lower_barrier * direction.controls
 
     def slope(theta):
         whole = eqx.combine(theta, rest)
-        along = jax.jvp(lambda *point: lagrangian(whole, *point), point, toward)[1]
+        along = jax.jvp(lambda *point: lagrangian(whole, *point), tuple(point), tuple(toward))[1]
         return bound_slope(whole, toward_lower, toward_upper) - along
 
     d_theta = apply_policy(adjoint, converged, jax.grad(slope)(theta))
@@ -125,7 +139,7 @@ known.defvjp(_known_forward, _known_backward)
 def optimal_cost(theta: PyTree, rest: PyTree, point: KKTPoint) -> Float[Array, ""]:
     """The cost at the solution; its derivative is the Lagrangian's (the envelope theorem)."""
     problem, _, params = eqx.combine(theta, rest)
-    return objective(problem, point[0], point[1], params)
+    return objective(problem, point.states, point.controls, params)
 
 
 def _cost_forward(theta, rest, point):
@@ -151,9 +165,11 @@ def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Poin
     """The point that a solver returned, as a differentiable function of theta."""
     theta, rest = eqx.partition(theta, eqx.is_inexact_array)
     converged = point.status == Status.converged
-    returned = (point.states, point.controls, point.costates)
+    whole_theta = eqx.combine(theta, rest)
+    returned = point_from(
+        whole_theta, point.states, point.controls, point.costates, point.multipliers
+    )
     kkt_point: KKTPoint = attach(adjoint, theta, rest, returned, converged)
-    states, controls, costates = kkt_point
 
     def whole(function):
         return lambda theta, rest, point: function(eqx.combine(theta, rest), point)
@@ -163,9 +179,9 @@ def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Poin
 
     gains = partial(kkt_system.gains, adjoint)
     return point._replace(
-        states=states,
-        controls=controls,
-        costates=costates,
+        states=kkt_point.states,
+        controls=kkt_point.controls,
+        costates=kkt_point.costates,
         cost=derived(optimal_cost, point.cost),
         multipliers=derived(whole(multipliers), point.multipliers),
         gains=derived(whole(gains), point.gains),

@@ -10,15 +10,20 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.arguments import check_state
 from jaxmpc.kkt_system import (
+    KKTPoint,
     Theta,
     active_bounds,
+    active_rows,
     lagrangian,
     lagrangian_control_gradient,
     multipliers,
+    point_from,
     quadratic_model,
+    stacked,
+    unstacked,
 )
+from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.differentiable import control_gradient
-from jaxmpc.lq.riccati import factor, substitute
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Multipliers, Solution
 
@@ -81,9 +86,10 @@ def solution_jvp(
     x0 = check_state(x0)
     theta = jax.tree.map(_as_array, (problem, x0, params))
     theta_dot = _full_tangent(theta, tangents)
-    point = (solution.states, solution.controls, solution.costates)
+    point = _point(theta, solution)
     model = quadratic_model(adjoint, theta, point)
     bounds = active_bounds(adjoint, theta, point, model)
+    rows = active_rows(theta, point)
     barrier = bounds.lower_barrier + bounds.upper_barrier
     model = model._replace(R=model.R + jax.vmap(jnp.diag)(barrier))
     different, rest = eqx.partition(theta, eqx.is_inexact_array)
@@ -92,15 +98,20 @@ def solution_jvp(
         return jax.jvp(lambda d: function(eqx.combine(d, rest)), (different,), (theta_dot,))
 
     # The KKT conditions' own change: the linear terms of an LQ problem.
-    _, (q, r, defects) = along(lambda theta: jax.grad(lagrangian, (1, 2, 3))(theta, *point))
+    conditions = jax.grad(lagrangian, (1, 2, 3, 4, 5))
+    _, (q, r, defects, *changes) = along(lambda theta: conditions(theta, *point))
     _, (lower, upper) = along(lambda theta: theta[0].limits(x0.dtype))
     at_upper = multipliers(theta, point).upper > 0
     fixed = jnp.where(at_upper, upper, lower)
     r_barrier = r - bounds.lower_barrier * lower - bounds.upper_barrier * upper
     system = model._replace(q=q, r=r_barrier, c=defects[1:], x0=defects[0])
-    step = substitute(system, factor(model, bounds.free), fixed)
+    values = jax.tree.map(jnp.negative, stacked(rows, *changes))
+    matrices = constrained_factor(system, rows.jacobian, bounds.free)
+    step, along_rows = solve_rows(system, rows.jacobian, values, matrices, fixed)
+    change = KKTPoint(step.states, step.controls, step.costates, *unstacked(rows, along_rows))
     # A multiplier balances the gradient where its bound is active.
     signed = control_gradient(system, step)
+    signed += rows.jacobian.transposed_times(along_rows)[0][:, x0.shape[0] :]
     active = multipliers(theta, point)
     _, cost = along(lambda theta: lagrangian(theta, *point))
     cost = cost + jnp.sum(active.lower * lower) - jnp.sum(active.upper * upper)
@@ -109,8 +120,9 @@ def solution_jvp(
         step.controls,
         cost,
         step.costates,
-        Multipliers(
-            jnp.where(active.lower > 0, signed, 0.0), jnp.where(active.upper > 0, -signed, 0.0)
+        multipliers(theta, change)._replace(
+            lower=jnp.where(active.lower > 0, signed, 0.0),
+            upper=jnp.where(active.upper > 0, -signed, 0.0),
         ),
     )
     if adjoint.on_failure == "keep":
@@ -129,10 +141,12 @@ def gradient_diagnostics(
     """
     x0 = check_state(x0)
     theta: Theta = (problem, x0, params)
-    point = (solution.states, solution.controls, solution.costates)
+    point = _point(theta, solution)
     model = quadratic_model(ImplicitAdjoint(), theta, point)
     free = active_bounds(ImplicitAdjoint(), theta, point, model).free
-    pivots = jnp.where(free, factor(model, free).Quu.pivots, jnp.nan)
+    rows = active_rows(theta, point)
+    matrices = constrained_factor(model, rows.jacobian, free)
+    pivots = jnp.where(free, matrices.Quu.pivots, jnp.nan)
     smallest = jnp.nanmin(jnp.where(jnp.any(free), pivots, jnp.inf))
     largest = jnp.nanmax(jnp.where(jnp.any(free), pivots, jnp.inf))
     lower, upper = problem.limits(x0.dtype)
@@ -152,6 +166,12 @@ def gradient_diagnostics(
         ),
         kkt_residual=solution.residuals.largest(),
         active=jnp.sum(~free),
+    )
+
+
+def _point(theta: Theta, solution: Solution) -> KKTPoint:
+    return point_from(
+        theta, solution.states, solution.controls, solution.costates, solution.multipliers
     )
 
 

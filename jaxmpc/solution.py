@@ -54,13 +54,33 @@ class Gains(NamedTuple):
 
 
 class Multipliers(NamedTuple):
-    """Multipliers of the control bounds, all >= 0, in units of cost per unit of control.
+    """Multipliers of the constraints, in units of cost per unit of the constraint.
 
-    The Lagrangian is  cost + sum_t lower_t . (lower bound - u_t) + upper_t . (u_t - upper bound).
+    The Lagrangian is the cost plus, over all constraints,
+
+        upper . (u - upper bound) + lower . (lower bound - u)           (states likewise)
+        + inequality multiplier . inequality + equality multiplier . equality.
+
+    Those of inequalities and bounds are >= 0. Row t of the states' bounds belongs to x_{t+1}.
     """
 
     lower: Float[Array, "*b T m"]
     upper: Float[Array, "*b T m"]
+    state_lower: Float[Array, "*b T n"]
+    state_upper: Float[Array, "*b T n"]
+    stage_inequality: Float[Array, "*b T p"]
+    stage_equality: Float[Array, "*b T q"]
+    terminal_inequality: Float[Array, "*b e"]
+    terminal_equality: Float[Array, "*b f"]
+
+
+def multipliers_of_bounds(
+    lower: Float[Array, "T m"], upper: Float[Array, "T m"], states: Float[Array, "T1 n"]
+) -> Multipliers:
+    """All multipliers of a problem whose only constraints are control bounds."""
+    nothing = jax.numpy.zeros_like(states[1:])
+    rows, ends = nothing[:, :0], nothing[0, :0]
+    return Multipliers(lower, upper, nothing, nothing, rows, rows, ends, ends)
 
 
 class Residuals(NamedTuple):
@@ -93,7 +113,7 @@ class Solution:
         gains: `feedforward` [T, m] and `feedback` [T, m, n] of the policy around the solution.
         costates: [T+1, n]; `costates[t]` is the derivative of the optimal cost-to-go in x_t, the
             multiplier of x_{t} = dynamics(...), in units of cost per unit of state.
-        multipliers: of the control bounds.
+        multipliers: of all constraints.
         status: int32, a `Status`.
         converged: bool, `status == Status.converged`.
         iterations: int32, the number of Newton steps computed.

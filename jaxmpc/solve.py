@@ -11,6 +11,7 @@ from jaxmpc.implicit import differentiable
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
+from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, run, unroll
 
 
@@ -22,7 +23,7 @@ def solve(
     controls: Float[Array, "T m"] | None = None,
     states: Float[Array, "T1 n"] | None = None,
     warm_start: Solution | None = None,
-    solver: ILQR | None = None,
+    solver: ILQR | InteriorPoint | None = None,
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),
 ) -> Solution:
     """Find the controls that minimise the problem's cost; the result is differentiable.
@@ -57,7 +58,8 @@ def solve(
     planning and control'; Tassa, Mansard and Todorov (2014) for the solver.
     """
     x0 = check_arguments(problem, x0, controls, states, warm_start, solver, adjoint)
-    solver = ILQR() if solver is None else solver
+    if solver is None:
+        solver = InteriorPoint() if problem.has_general_constraints else ILQR()
     problem, params = close_over_static(problem, params)
     hoisted = check_and_hoist(problem, x0, params)
     if warm_start is not None:

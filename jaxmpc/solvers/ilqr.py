@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from jaxmpc.lq.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Multipliers, Residuals, Status
+from jaxmpc.solution import Gains, Residuals, Status, multipliers_of_bounds
 from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
@@ -20,6 +20,7 @@ from jaxmpc.solvers.options import check_bool, check_choice, check_positive, def
 from jaxmpc.solvers.regularization import Regularization, convexify_expansion
 from jaxmpc.solvers.report import print_iteration
 from jaxmpc.trajectory import (
+    BoundMultipliers,
     Linearization,
     Trajectory,
     costates,
@@ -34,7 +35,7 @@ class Conditions(NamedTuple):
     """The KKT conditions at a trajectory: how far from optimal it is."""
 
     costates: Float[Array, "T1 n"]
-    multipliers: Multipliers
+    multipliers: BoundMultipliers
     residuals: Residuals
 
 
@@ -112,7 +113,7 @@ class ILQR:
             previous=nominal,
             conditions=Conditions(
                 jnp.zeros_like(nominal.states),
-                Multipliers(zeros, zeros),
+                BoundMultipliers(zeros, zeros),
                 Residuals(*[infinite] * 3),
             ),
             gains=Gains(zeros, zeros[:, :, None] * x0),
@@ -144,7 +145,7 @@ class ILQR:
             states=state.nominal.states,
             controls=state.nominal.controls,
             costates=state.conditions.costates,
-            multipliers=state.conditions.multipliers,
+            multipliers=multipliers_of_bounds(*state.conditions.multipliers, state.nominal.states),
             residuals=state.conditions.residuals,
             cost=state.nominal.cost,
             gains=state.gains,

@@ -7,6 +7,7 @@ from jaxmpc.trajectory.expansion import (
     linearize as linearize,
 )
 from jaxmpc.trajectory.kkt import (
+    BoundMultipliers as BoundMultipliers,
     bound_multipliers as bound_multipliers,
     kkt_residuals as kkt_residuals,
 )

@@ -1,11 +1,20 @@
 """The first-order optimality (KKT) conditions of a trajectory with bounded controls."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmpc.solution import Multipliers, Residuals
+from jaxmpc.solution import Residuals
 
 _S_MAX = 100.0  # multipliers up to this mean size leave the residuals unscaled, as in IPOPT
+
+
+class BoundMultipliers(NamedTuple):
+    """The multipliers of the control bounds, >= 0."""
+
+    lower: Float[Array, "T m"]
+    upper: Float[Array, "T m"]
 
 
 def bound_multipliers(
@@ -13,10 +22,10 @@ def bound_multipliers(
     controls: Float[Array, "T m"],
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
-) -> Multipliers:
+) -> BoundMultipliers:
     """The multipliers that balance the Lagrangian's gradient in u where a bound is met."""
     zero = jnp.zeros_like(gradient)
-    return Multipliers(
+    return BoundMultipliers(
         lower=jnp.where(controls <= lower, jnp.maximum(gradient, 0.0), zero),
         upper=jnp.where(controls >= upper, jnp.maximum(-gradient, 0.0), zero),
     )
@@ -29,7 +38,7 @@ def kkt_residuals(
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
     defect: Float[Array, ""],
-) -> tuple[Residuals, Multipliers]:
+) -> tuple[Residuals, BoundMultipliers]:
     """Scaled residuals of a trajectory whose costates satisfy the adjoint recursion.
 
     `gradient` is that of the Lagrangian in u without the multipliers, r_t + B_t' lambda_{t+1};

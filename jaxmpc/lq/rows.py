@@ -1,0 +1,34 @@
+"""Rows of linear constraints on the stages and on the end of an LQ problem."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Rows(NamedTuple):
+    """A number for each row of constraints: at every stage, and at the end."""
+
+    stage: Float[Array, "T p"]
+    terminal: Float[Array, " e"]
+
+
+class Jacobian(NamedTuple):
+    """The derivatives of `Rows` in z_t = [x_t; u_t], and in x_T."""
+
+    stage: Float[Array, "T p z"]
+    terminal: Float[Array, "e n"]
+
+    def times(self, stages: Float[Array, "T z"], last: Float[Array, " n"]) -> Rows:
+        """The change of the rows along a direction."""
+        return Rows(jnp.einsum("tpz,tz->tp", self.stage, stages), self.terminal @ last)
+
+    def transposed_times(self, rows: Rows) -> tuple[Float[Array, "T z"], Float[Array, " n"]]:
+        """The gradient of rows . constraints."""
+        return jnp.einsum("tpz,tp->tz", self.stage, rows.stage), self.terminal.T @ rows.terminal
+
+    def squared(self, weights: Rows) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
+        """J' diag(weights) J, stage by stage."""
+        weighted = self.stage * weights.stage[:, :, None]
+        last = self.terminal.T @ (self.terminal * weights.terminal[:, None])
+        return jnp.einsum("tpi,tpj->tij", weighted, self.stage), last

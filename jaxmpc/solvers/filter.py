@@ -1,0 +1,75 @@
+"""The filter: which pairs of constraint violation and barrier objective are an improvement."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+_SIZE = 64
+_MARGIN = 1e-5
+_ARMIJO = 1e-4
+_ROUNDING = 10.0
+
+
+class Filter(NamedTuple):
+    """Pairs (violation, objective) that may not come back, and the largest violation allowed."""
+
+    violations: Float[Array, "64"]
+    objectives: Float[Array, "64"]
+    length: Int[Array, ""]
+    start: Float[Array, ""]  # the violation at the starting point
+
+
+class Merit(NamedTuple):
+    """The violation (sum of absolute residuals) and the barrier objective of a point."""
+
+    violation: Float[Array, "*k"]
+    objective: Float[Array, "*k"]
+
+
+def empty(violation: Float[Array, ""]) -> Filter:
+    """A filter that only has an upper limit on the violation."""
+    nothing = jnp.full_like(violation, jnp.inf, shape=(_SIZE,))
+    length = jnp.zeros_like(violation, dtype=jnp.int32)
+    return Filter(nothing, nothing, length, jnp.maximum(1.0, violation))
+
+
+def judge(
+    memory: Filter, now: Merit, trial: Merit, step_size: Float[Array, "*k"], slope: Float[Array, ""]
+) -> tuple[Bool[Array, "*k"], Bool[Array, "*k"]]:
+    """Which trials are acceptable, and which of them for their objective's decrease alone.
+
+    `slope` is the objective's directional derivative.
+
+    Source: Waechter and Biegler (2006), section 2.3.
+    """
+    noise = _ROUNDING * jnp.finfo(now.objective.dtype).eps * jnp.abs(now.objective)
+    objective = trial.objective - noise
+    used = jnp.arange(_SIZE) < memory.length
+    blocked = used & (trial.violation[..., None] >= memory.violations)
+    blocked = jnp.any(blocked & (objective[..., None] >= memory.objectives), axis=-1)
+    downhill = jnp.maximum(-slope, 0.0)
+    switching = (slope < 0) & (step_size * downhill**2.3 > now.violation**1.1)
+    switching &= now.violation <= 1e-4 * memory.start
+    decreased = objective <= now.objective + _ARMIJO * step_size * slope
+    progress = trial.violation <= (1 - _MARGIN) * now.violation
+    progress |= objective <= now.objective - _MARGIN * now.violation
+    possible = ~blocked & (trial.violation <= 1e4 * memory.start)
+    possible &= jnp.isfinite(trial.violation) & jnp.isfinite(trial.objective)
+    return possible & jnp.where(switching, decreased, progress), switching & decreased
+
+
+def remember(memory: Filter, now: Merit, wanted: Bool[Array, ""]) -> Filter:
+    """Block what is no better than `now`, if that is wanted; the oldest pair makes room."""
+    place = memory.length % _SIZE
+    violation = (1 - _MARGIN) * now.violation
+    objective = now.objective - _MARGIN * now.violation
+    return memory._replace(
+        violations=memory.violations.at[place].set(
+            jnp.where(wanted, violation, memory.violations[place])
+        ),
+        objectives=memory.objectives.at[place].set(
+            jnp.where(wanted, objective, memory.objectives[place])
+        ),
+        length=memory.length + wanted,
+    )
