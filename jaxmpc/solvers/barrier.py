@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.lq.constrained import dual_regularization
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor, factor, substitute
 from jaxmpc.lq.rows import Jacobian, Rows
@@ -139,12 +140,10 @@ def condensed(
     values: Values,
     setting: Setting,
     mu: Float[Array, ""],
-    delta: float,
-    proximal: Float[Array, ""],
 ) -> LQProblem:
     """The LQ problem whose minimiser is Newton's direction, with the new costates as its own."""
     A, B, q, r = expansion.linearization
-    n, z = q.shape[1], q.shape[1] + r.shape[1]
+    n, delta = q.shape[1], dual_regularization(q.dtype)
     s, z_g = point.slacks, point.inequality
     weights = jax.tree.map(jnp.divide, z_g, s)
     push = jax.tree.map(lambda s, w, g: mu / s + w * g, s, weights, values.inequality)
@@ -153,8 +152,8 @@ def condensed(
     H_g, last_g = expansion.inequality.squared(weights)
     ones = jax.tree.map(lambda y: jnp.full_like(y, 1 / delta), point.equality)
     H_h, last_h = expansion.equality.squared(ones)
-    H = expansion.stages + H_g + H_h + proximal * jnp.eye(z, dtype=q.dtype)
-    H_last = expansion.terminal + last_g + last_h + proximal * jnp.eye(n, dtype=q.dtype)
+    H = expansion.stages + H_g + H_h
+    H_last = expansion.terminal + last_g + last_h
     stage_g, end_g = expansion.inequality.transposed_times(push)
     stage_h, end_h = expansion.equality.transposed_times(pull)
     gradient = stage_g + stage_h
@@ -172,16 +171,16 @@ def condensed(
 
 
 def direction(
-    model: LQProblem,
     matrices: Factor,
     expansion: Expansion,
     point: Iterate,
     values: Values,
     setting: Setting,
     mu: Float[Array, ""],
-    delta: float,
 ) -> Iterate:
     """The change of every part of the iterate that one Newton step makes."""
+    delta = dual_regularization(mu.dtype)
+    model = condensed(expansion, point, values, setting, mu)
     step = substitute(model, matrices, jnp.zeros_like(point.controls))
     z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
     along_g = expansion.inequality.times(z, step.states[-1])

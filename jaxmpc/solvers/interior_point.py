@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.lq.riccati import Factor
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Multipliers, Residuals, Status, multipliers_of_bounds
@@ -41,6 +43,7 @@ _KEEP = 1e10  # how far a multiplier may be from mu / slack
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
 _STEP_SIZES = 14
 _LEVELS = (0.0, 1.0, 8.0, 64.0)  # proximal weights tried at once, in units of the last one
+_RAISED_LEVELS = (30.0, 240.0, 1920.0, 15360.0)  # the same after a failed line search
 _FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
 _FAILURES = 8  # line searches that may fail in a row
 
@@ -140,95 +143,39 @@ class InteriorPoint:
     def step(self, problem: Problem, params: PyTree, state: InteriorPointState):
         """Judge the point; unless it is the last one, take a Newton step on the barrier problem."""
         point, setting = state.point, state.setting
-        delta = float(jnp.finfo(state.mu.dtype).eps ** 0.5)
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
         values = evaluate(problem, params, setting, point)
         expansion = expand(problem, params, setting, point)
         residuals = _residuals(expansion, point, values, setting, state.free, 0.0, setting.scale)
         mu = self._barrier(state, expansion, values, tolerance)
-        memory = jax.tree.map(
-            lambda new, old: jnp.where(mu < state.mu, new, old),
-            state.memory._replace(length=jnp.zeros_like(state.memory.length)),
-            state.memory,
+        emptied = jnp.where(mu < state.mu, 0, state.memory.length)
+        state = state._replace(
+            mu=mu, memory=state.memory._replace(length=emptied), residuals=residuals
         )
-        status = jnp.where(state.iterations >= self.max_iterations, Status.max_iterations, RUNNING)
-        status = jnp.where(residuals.largest() <= tolerance, Status.converged, status)
+        factorised = _factorise(state, condensed(expansion, point, values, setting, mu))
+        search = _search(problem, params, state, expansion, values, factorised.matrices)
 
-        model = condensed(expansion, point, values, setting, mu, delta, 0 * mu)
-        smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
-        levels = jnp.asarray(_LEVELS, mu.dtype)
-        raised = 30 * smallest * jnp.asarray([1.0, 8.0, 64.0, 512.0], mu.dtype)
-        proximals = jnp.where(state.failures > 0, raised, smallest * levels)
-        factors = factorise(model, state.free, proximals)
-        convex = jax.vmap(lambda matrices: matrices.is_convex())(factors)
-        chosen = jnp.argmax(convex)
-        proximal = proximals[chosen]
-        matrices = jax.tree.map(lambda leaf: leaf[chosen], factors)
-
-        known = (setting, mu, delta)
-        change = direction(model, matrices, expansion, point, values, *known)
-        longest = _longest_step(point.slacks, change.slacks, mu)
-        sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=mu.dtype)
-        trials = jax.vmap(lambda size: _moved(point, change, size))(sizes)
-        trial_values = jax.vmap(lambda trial: evaluate(problem, params, setting, trial))(trials)
-        merits = jax.vmap(lambda v, s: _merit(v, s, setting, mu))(trial_values, trials.slacks)
+        converged = residuals.largest() <= tolerance
+        running = (state.status == RUNNING) & ~converged
+        running &= state.iterations < self.max_iterations
+        moved = running & factorised.convex & search.accepted
+        failures = jnp.where(moved, 0, state.failures + factorised.convex)
+        status = _status_of_failure(residuals, failures, factorised.next_proximal, tolerance)
+        limit = state.iterations >= self.max_iterations
+        status = jnp.where(limit, Status.max_iterations, status)
+        status = jnp.where(converged, Status.converged, status)
+        status = jnp.where(finite(values, expansion), status, Status.non_finite)
+        status = jnp.where(state.status == RUNNING, status, state.status)
         now = _merit(values, point.slacks, setting, mu)
-        slope = _slope(expansion, point, change, setting, mu)
-        accepted, armijo = filters.judge(memory, now, merits, sizes, slope)
-
-        # Second-order correction: the same factor, with the constraints' values after the step.
-        after = jax.tree.map(lambda leaf: leaf[0], trial_values)
-        corrected = jax.tree.map(lambda old, new: longest * old + new, values, after)
-        again = condensed(expansion, point, corrected, setting, mu, delta, 0 * mu)
-        correction = direction(again, matrices, expansion, point, corrected, *known)
-        size = _longest_step(point.slacks, correction.slacks, mu)
-        corrected_trial = _moved(point, correction, size)
-        merit = _merit(
-            evaluate(problem, params, setting, corrected_trial),
-            corrected_trial.slacks,
-            setting,
-            mu,
-        )
-        good, good_armijo = filters.judge(memory, now, merit, longest, slope)
-        corrects = good & ~accepted[0] & (merits.violation[0] >= now.violation)
-
-        best = jnp.argmax(accepted)
-        taken = jax.tree.map(
-            lambda trial, leaf: jnp.where(corrects, leaf, trial[best]), trials, corrected_trial
-        )
-        moved = (corrects | jnp.any(accepted)) & jnp.any(convex)
-        duals = _duals(point, change, taken, sizes[best], mu, setting)
-        new = taken._replace(
-            costates=duals.costates, inequality=duals.inequality, equality=duals.equality
-        )
-        running = (state.status == RUNNING) & (status == RUNNING)
-        moved &= running
-        by_objective = jnp.where(corrects, good_armijo, armijo[best])
-        failures = jnp.where(moved, 0, state.failures + jnp.any(convex))
-        feasible = residuals.feasibility <= jnp.sqrt(tolerance)
-        given_up = failures > _FAILURES
-        stuck = jnp.where(feasible, Status.line_search_failed, Status.infeasible)
-        status = jnp.where(given_up, stuck, status)
-        kept = jnp.where(proximal > 0, proximal, state.proximal / 3)
-        proximal = jnp.where(jnp.any(convex), kept, 3 * proximals[-1])
-        exhausted = proximal > _LARGEST_PROXIMAL
-        status = jnp.where(exhausted, Status.regularization_limit, status)
-        sound = finite(values, expansion)
-        status = jnp.where(sound, status, Status.non_finite)
-        status = jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32)
-        return InteriorPointState(
-            point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), new, point),
-            setting=setting,
-            free=state.free,
-            mu=mu,
-            proximal=proximal,
-            memory=filters.remember(memory, now, moved & ~by_objective),
+        return state._replace(
+            point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), search.point, point),
+            proximal=factorised.next_proximal,
+            memory=filters.remember(state.memory, now, moved & ~search.by_objective),
             failures=failures.astype(jnp.int32),
-            residuals=residuals,
-            gains=Gains(jnp.zeros_like(point.controls), matrices.K),
+            gains=Gains(jnp.zeros_like(point.controls), factorised.matrices.K),
             cost=values.cost / setting.scale,
             iterations=state.iterations + running,
-            status=status,
+            status=status.astype(jnp.int32),
         )
 
     def _barrier(self, state: InteriorPointState, expansion: Expansion, values: Values, tolerance):
@@ -266,6 +213,93 @@ class InteriorPoint:
             status=state.status,
             iterations=state.iterations,
         )
+
+
+class Factorised(NamedTuple):
+    """The factor with the least proximal weight that made the problem convex, if one did."""
+
+    matrices: Factor
+    convex: Bool[Array, ""]
+    next_proximal: Float[Array, ""]
+
+
+class Search(NamedTuple):
+    """The point after the step, and whether it may be taken, and for its objective alone."""
+
+    point: Iterate
+    accepted: Bool[Array, ""]
+    by_objective: Bool[Array, ""]
+
+
+def _factorise(state: InteriorPointState, model: LQProblem) -> Factorised:
+    """Try several proximal weights at once; larger ones after a line search that failed."""
+    smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
+    dtype = state.mu.dtype
+    levels, raised = jnp.asarray(_LEVELS, dtype), jnp.asarray(_RAISED_LEVELS, dtype)
+    proximals = smallest * jnp.where(state.failures > 0, raised, levels)
+    factors = factorise(model, state.free, proximals)
+    convex = jax.vmap(lambda matrices: matrices.is_convex())(factors)
+    chosen = jnp.argmax(convex)
+    used = jnp.where(proximals[chosen] > 0, proximals[chosen], state.proximal / 3)
+    return Factorised(
+        jax.tree.map(lambda leaf: leaf[chosen], factors),
+        jnp.any(convex),
+        jnp.where(jnp.any(convex), used, 3 * proximals[-1]),
+    )
+
+
+def _search(
+    problem: Problem,
+    params: PyTree,
+    state: InteriorPointState,
+    expansion: Expansion,
+    values: Values,
+    matrices: Factor,
+) -> Search:
+    """The longest acceptable step of Newton's direction, or its second-order correction."""
+    point, setting, mu = state.point, state.setting, state.mu
+
+    def newton(values: Values) -> Iterate:
+        return direction(matrices, expansion, point, values, setting, mu)
+
+    def merit(trial: Iterate, values: Values) -> Merit:
+        return _merit(values, trial.slacks, setting, mu)
+
+    change = newton(values)
+    longest = _longest_step(point.slacks, change.slacks, mu)
+    sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=mu.dtype)
+    trials = jax.vmap(lambda size: _moved(point, change, size))(sizes)
+    trial_values = jax.vmap(lambda trial: evaluate(problem, params, setting, trial))(trials)
+    merits = jax.vmap(merit)(trials, trial_values)
+    now = merit(point, values)
+    slope = _slope(expansion, point, change, setting, mu)
+    accepted, by_objective = filters.judge(state.memory, now, merits, sizes, slope)
+
+    # The correction: the same factor, with the constraints' values after the longest step.
+    after = jax.tree.map(lambda leaf: leaf[0], trial_values)
+    correction = newton(jax.tree.map(lambda old, new: longest * old + new, values, after))
+    corrected = _moved(point, correction, _longest_step(point.slacks, correction.slacks, mu))
+    corrected_merit = merit(corrected, evaluate(problem, params, setting, corrected))
+    good, good_objective = filters.judge(state.memory, now, corrected_merit, longest, slope)
+    corrects = good & ~accepted[0] & (merits.violation[0] >= now.violation)
+
+    best = jnp.argmax(accepted)
+    taken = jax.tree.map(
+        lambda trial, leaf: jnp.where(corrects, leaf, trial[best]), trials, corrected
+    )
+    return Search(
+        _with_multipliers(taken, point, change, sizes[best], mu, setting),
+        corrects | jnp.any(accepted),
+        jnp.where(corrects, good_objective, by_objective[best]),
+    )
+
+
+def _status_of_failure(residuals: Residuals, failures, proximal, tolerance) -> Int[Array, ""]:
+    """RUNNING, unless line searches or the proximal weight say that there is no way on."""
+    feasible = residuals.feasibility <= jnp.sqrt(tolerance)
+    stuck = jnp.where(feasible, Status.line_search_failed, Status.infeasible)
+    status = jnp.where(failures > _FAILURES, stuck, RUNNING)
+    return jnp.where(proximal > _LARGEST_PROXIMAL, Status.regularization_limit, status)
 
 
 def _inside(controls, low, high):
@@ -341,15 +375,15 @@ def _moved(point: Iterate, change: Iterate, size) -> Iterate:
     return point._replace(states=moved[0], controls=moved[1], slacks=moved[2])
 
 
-def _duals(point: Iterate, change: Iterate, taken: Iterate, size, mu, setting: Setting) -> Iterate:
-    """The multipliers after the step, kept within a wide band around mu / slack."""
+def _with_multipliers(taken: Iterate, point: Iterate, change: Iterate, size, mu, setting: Setting):
+    """A trial with the multipliers after the step, kept within a wide band around mu / slack."""
     dual_size = _longest_step(point.inequality, change.inequality, mu)
 
     def banded(z, dz, s):
         return jnp.clip(z + dual_size * dz, mu / (_KEEP * s), _KEEP * mu / s)
 
     z = jax.tree.map(banded, point.inequality, change.inequality, taken.slacks)
-    return point._replace(
+    return taken._replace(
         costates=point.costates + size * change.costates,
         inequality=only(z, setting.inequality),
         equality=jax.tree.map(lambda y, dy: y + size * dy, point.equality, change.equality),

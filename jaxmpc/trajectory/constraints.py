@@ -129,42 +129,38 @@ def without_control_bounds(problem: Problem) -> Problem:
 
 def inequalities(problem: Problem, states, controls, params) -> Rows:
     """All inequality rows along a trajectory."""
-    stage = jax.vmap(lambda t, x, u: stage_inequality(problem, t, x, u, params))
-    times = jnp.arange(problem.horizon)
-    last = terminal_inequality(problem, states[-1], params)
-    return Rows(stage(times, states[:-1], controls), last)
+    return _rows(stage_inequality, terminal_inequality, problem, states, controls, params)
 
 
 def equalities(problem: Problem, states, controls, params) -> Rows:
     """All equality rows along a trajectory, those of the dynamics apart."""
-    stage = jax.vmap(lambda t, x, u: stage_equality(problem, t, x, u, params))
-    times = jnp.arange(problem.horizon)
-    last = terminal_equality(problem, states[-1], params)
-    return Rows(stage(times, states[:-1], controls), last)
+    return _rows(stage_equality, terminal_equality, problem, states, controls, params)
 
 
 def inequality_jacobian(problem: Problem, states, controls, params) -> Jacobian:
     """The derivatives of all inequality rows."""
-
-    def stage(t, x, u):
-        along = jax.jacfwd(lambda x, u: stage_inequality(problem, t, x, u, params), (0, 1))
-        return jnp.concatenate(along(x, u), axis=1)
-
-    last = jax.jacfwd(lambda x: terminal_inequality(problem, x, params))(states[-1])
-    times = jnp.arange(problem.horizon)
-    return Jacobian(jax.vmap(stage)(times, states[:-1], controls), last)
+    return _jacobian(stage_inequality, terminal_inequality, problem, states, controls, params)
 
 
 def equality_jacobian(problem: Problem, states, controls, params) -> Jacobian:
     """The derivatives of all equality rows."""
+    return _jacobian(stage_equality, terminal_equality, problem, states, controls, params)
 
-    def stage(t, x, u):
-        along = jax.jacfwd(lambda x, u: stage_equality(problem, t, x, u, params), (0, 1))
+
+def _rows(stage, terminal, problem: Problem, states, controls, params) -> Rows:
+    every_stage = jax.vmap(lambda t, x, u: stage(problem, t, x, u, params))
+    times = jnp.arange(problem.horizon)
+    return Rows(every_stage(times, states[:-1], controls), terminal(problem, states[-1], params))
+
+
+def _jacobian(stage, terminal, problem: Problem, states, controls, params) -> Jacobian:
+    def one_stage(t, x, u):
+        along = jax.jacfwd(lambda x, u: stage(problem, t, x, u, params), (0, 1))
         return jnp.concatenate(along(x, u), axis=1)
 
-    last = jax.jacfwd(lambda x: terminal_equality(problem, x, params))(states[-1])
     times = jnp.arange(problem.horizon)
-    return Jacobian(jax.vmap(stage)(times, states[:-1], controls), last)
+    last = jax.jacfwd(lambda x: terminal(problem, x, params))(states[-1])
+    return Jacobian(jax.vmap(one_stage)(times, states[:-1], controls), last)
 
 
 def present(problem: Problem, x0, params) -> tuple[Present, Present]:
