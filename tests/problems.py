@@ -8,60 +8,18 @@ A cold solve must reach one of `optima` within 1e-6 relative. A lower value is a
 to record here; a higher one that is not listed is a failure. Everything is float64.
 """
 
-import dataclasses
 import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import constrained_problems as constrained_problems  # registers its rows
 import jax.numpy as jnp
 import numpy as np
+import robot_problems as robot_problems
+from cases import CASES as CASES, Case as Case, case as case, load as load
 
 import jaxmpc
 from jaxmpc import integrators, models
-
-CASES: dict[str, Callable[[], "Case"]] = {}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Case:
-    """A problem with its start, or a batch of starts, and the local minima that are known."""
-
-    name: str
-    problem: jaxmpc.Problem
-    x0: np.ndarray  # [n], or [B, n] of a batch
-    params: Any
-    optima: tuple[float, ...] | tuple[tuple[float, ...], ...]  # the minima; of a batch, per start
-    source: str
-    controls: np.ndarray | None = None  # initial guess [T, m], the same for a whole batch
-    states: np.ndarray | None = None  # infeasible guess [T+1, n] for multiple shooting
-
-    @property
-    def batched(self) -> bool:
-        return np.ndim(self.x0) == 2
-
-    def excess(self, cost):
-        """(cost - nearest optimum) / max(1, |that optimum|); of a batch, an array [B]."""
-        if self.batched:
-            pairs = zip(np.asarray(cost), self.optima, strict=True)
-            return np.array([_excess(float(c), optima) for c, optima in pairs])
-        return _excess(float(cost), self.optima)
-
-
-def _excess(cost, optima):
-    nearest = min(optima, key=lambda optimum: abs(cost - optimum))
-    return (cost - nearest) / max(1.0, abs(nearest))
-
-
-def case(build: Callable[[], Case]) -> Callable[[], Case]:
-    build = functools.lru_cache(build)  # the same functions each time: nothing is traced twice
-    CASES[build.__name__] = build
-    return build
-
-
-def load(name: str) -> Case:
-    return CASES[name]()
 
 
 @functools.lru_cache
