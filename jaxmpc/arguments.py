@@ -15,13 +15,13 @@ def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) 
     """Raise for an argument of the wrong type or shape; return x0 as an array."""
     _check_type("problem", problem, Problem)
     x0 = check_state(x0)
-    if problem.has_general_constraints:
-        raise NotImplementedError(
-            "jaxmpc.solve: general constraints (state_bounds, stage_inequality, stage_equality, "
-            "terminal_inequality, terminal_equality) are not supported yet; control_bounds are."
-        )
     if solver is not None:
         _check_type("solver", solver, ILQR | InteriorPoint)
+    if isinstance(solver, ILQR) and problem.has_general_constraints:
+        raise ValueError(
+            "jaxmpc.solve: solver is ILQR, which has no constraints but control_bounds; for this "
+            "problem leave solver out, or use InteriorPoint."
+        )
     _check_type("adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     if warm_start is not None:
         _check_type("warm_start", warm_start, Solution)

@@ -19,10 +19,10 @@ from jaxmpc.trajectory.constraints import (
     inequalities,
     inequality_jacobian,
     join,
-    present,
     split,
     without_control_bounds,
 )
+from jaxmpc.trajectory.row_kinds import present
 
 Theta = tuple[Problem, Float[Array, " n"], PyTree]  # everything that a solution depends on
 

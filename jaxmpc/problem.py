@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.functions import ParametricFunction, parametric
+from jaxmpc.soft import Soft, check_soft
 
 _FUNCTIONS = (
     "dynamics",
@@ -50,6 +51,8 @@ class Problem:
             scalar, [n] or [T, n]; infinite entries are allowed.
         stage_inequality, stage_equality: (x, u, t, params) -> [p], [q].
         terminal_inequality, terminal_equality: (x, params) -> [p], [q].
+        soft: which constraints may be violated at a price, {name of a field above: `Soft`};
+            the others are hard, and the control bounds always are.
 
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted.
@@ -67,6 +70,7 @@ class Problem:
     stage_equality: Callable | None = None
     terminal_inequality: Callable | None = None
     terminal_equality: Callable | None = None
+    soft: dict[str, Soft] | None = None
 
     def __post_init__(self):
         for name in _FUNCTIONS:
@@ -84,6 +88,9 @@ class Problem:
         self._check_bounds("control_bounds", "m", ((), (m,), (self.horizon, m)))
         n = _state_size(self.state_bounds)  # what x0 must have; unknown where all are scalars
         self._check_bounds("state_bounds", "n", ((), (n,), (self.horizon, n)))
+        if self.soft is not None:
+            names = ("state_bounds", *_FUNCTIONS[3:])
+            check_soft(self.soft, {name for name in names if getattr(self, name) is not None})
 
     def _check_bounds(self, field: str, size: str, allowed: tuple):
         bounds = getattr(self, field)
@@ -94,7 +101,8 @@ class Problem:
                 f"Problem: {field} must be a pair (lower, upper), each None, a scalar, [{size}] "
                 f"or [T, {size}]; got {_kind(bounds)}."
             )
-        object.__setattr__(self, field, tuple(bounds))
+        bounds = tuple(_as_array(bound) for bound in bounds)
+        object.__setattr__(self, field, bounds)
         for name, bound in zip(("lower", "upper"), bounds, strict=True):
             if bound is None:
                 continue
@@ -136,6 +144,14 @@ class Problem:
         return _full_bounds(self.state_bounds, (self.horizon, n), dtype)
 
 
+def _as_array(bound):
+    """A list of numbers as the array that it stands for; anything else as it is."""
+    if not isinstance(bound, list | tuple):
+        return bound
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(bound))
+    return jnp.asarray(bound) if traced else np.asarray(bound)
+
+
 def _full_bounds(bounds, shape: tuple[int, int], dtype):
     lower, upper = bounds or (None, None)
     lower = -jnp.inf if lower is None else lower
@@ -170,7 +186,7 @@ def _flatten(problem: Problem):
     functions = [getattr(problem, name) for name in _FUNCTIONS]
     children = tuple(f if isinstance(f, ParametricFunction) else None for f in functions)
     static = tuple(None if isinstance(f, ParametricFunction) else f for f in functions)
-    bounds = (problem.control_bounds, problem.state_bounds)
+    bounds = (problem.control_bounds, problem.state_bounds, problem.soft)
     return (bounds, children), (static, problem.horizon, problem.control_dim)
 
 
@@ -183,14 +199,14 @@ def _flatten_with_keys(problem: Problem):
 
 def _unflatten(static, children) -> Problem:
     functions, horizon, control_dim = static
-    (control_bounds, state_bounds), arrays = children
+    (control_bounds, state_bounds, soft), arrays = children
     problem = object.__new__(Problem)  # no checks: JAX unflattens with placeholders for leaves
     fields = {
         name: function if parametric is None else parametric
         for name, function, parametric in zip(_FUNCTIONS, functions, arrays, strict=True)
     }
     fields |= {"horizon": horizon, "control_dim": control_dim}
-    fields |= {"control_bounds": control_bounds, "state_bounds": state_bounds}
+    fields |= {"control_bounds": control_bounds, "state_bounds": state_bounds, "soft": soft}
     for name, value in fields.items():
         object.__setattr__(problem, name, value)
     return problem

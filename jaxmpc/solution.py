@@ -74,6 +74,30 @@ class Multipliers(NamedTuple):
     terminal_equality: Float[Array, "*b f"]
 
 
+class Violations(NamedTuple):
+    """How far the returned point is from meeting each constraint, in the constraint's units.
+
+    max(0, g) of inequalities, |h| of equalities; zero where a constraint is met. Of a soft
+    constraint it is the slack. Row t of the states' bounds belongs to x_{t+1}. A stage constraint
+    at t = 0 that only sees the given x_0 is reported here, and counts nowhere else.
+    """
+
+    dynamics: Float[Array, "*b T n"]
+    state_lower: Float[Array, "*b T n"]
+    state_upper: Float[Array, "*b T n"]
+    stage_inequality: Float[Array, "*b T p"]
+    stage_equality: Float[Array, "*b T q"]
+    terminal_inequality: Float[Array, "*b e"]
+    terminal_equality: Float[Array, "*b f"]
+
+
+def no_violations(states: Float[Array, "T1 n"]) -> Violations:
+    """Those of a simulated trajectory whose only constraints are control bounds."""
+    nothing = jax.numpy.zeros_like(states[1:])
+    rows, ends = nothing[:, :0], nothing[0, :0]
+    return Violations(nothing, nothing, nothing, rows, rows, ends, ends)
+
+
 def multipliers_of_bounds(
     lower: Float[Array, "T m"], upper: Float[Array, "T m"], states: Float[Array, "T1 n"]
 ) -> Multipliers:
@@ -86,8 +110,10 @@ def multipliers_of_bounds(
 class Residuals(NamedTuple):
     """Scaled KKT residuals (largest absolute entry), measured at the returned point.
 
-    Each is divided by max(100, mean absolute multiplier or costate) / 100, as IPOPT does
-    (Waechter and Biegler, 2006, eq. 5-6); `feasibility` (of dynamics and bounds) is not scaled.
+    Stationarity and complementarity are divided by max(100, mean absolute multiplier or costate)
+    / 100, as IPOPT does (Waechter and Biegler, 2006, eq. 5-6). `feasibility` is the largest
+    violation of dynamics, bounds and hard constraints, not scaled; `Solution.violations` says
+    where it is.
     """
 
     stationarity: Float[Array, "*b"]
@@ -109,11 +135,12 @@ class Solution:
     Attributes:
         states: [T+1, n], the trajectory; `states[0]` is x0.
         controls: [T, m], inside their bounds whatever the status.
-        cost: [], the total cost.
+        cost: [], the total cost, with the penalties of soft constraints.
         gains: `feedforward` [T, m] and `feedback` [T, m, n] of the policy around the solution.
         costates: [T+1, n]; `costates[t]` is the derivative of the optimal cost-to-go in x_t, the
             multiplier of x_{t} = dynamics(...), in units of cost per unit of state.
         multipliers: of all constraints.
+        violations: how far each constraint is from being met; the slack of soft ones.
         status: int32, a `Status`.
         converged: bool, `status == Status.converged`.
         iterations: int32, the number of Newton steps computed.
@@ -129,6 +156,7 @@ class Solution:
     gains: Gains
     costates: Float[Array, "*b T1 n"]
     multipliers: Multipliers
+    violations: Violations
     status: Int[Array, "*b"]
     converged: Bool[Array, "*b"]
     iterations: Int[Array, "*b"]

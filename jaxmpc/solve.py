@@ -12,7 +12,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import Guess, run, unroll
+from jaxmpc.solvers.loop import Guess, WarmStart, run, unroll
 
 
 def solve(
@@ -62,9 +62,13 @@ def solve(
         solver = InteriorPoint() if problem.has_general_constraints else ILQR()
     problem, params = close_over_static(problem, params)
     hoisted = check_and_hoist(problem, x0, params)
+    dual = None
     if warm_start is not None:
         controls = warm_start.controls if controls is None else controls
-    guess = (controls, states)
+        if isinstance(solver, InteriorPoint):
+            states = warm_start.states if states is None else states
+            dual = WarmStart(warm_start.costates, warm_start.multipliers, warm_start.converged)
+    guess = (controls, states, dual)
     # What was hoisted belongs to the trace that it came from: no use keeping it compiled.
     function = _compiled if hoisted is problem else _solve
     return function(solver, adjoint, hoisted, x0, params, guess)
@@ -87,7 +91,7 @@ _compiled = jax.jit(_solve)
 
 def _clean(problem: Problem, x0, guess) -> Guess:
     """A full guess without derivatives and without numbers that are not finite."""
-    controls, states = guess
+    controls, states, dual = guess
     shape = (problem.horizon, problem.control_dim)
     controls = jnp.zeros_like(x0, shape=shape) if controls is None else controls
     controls = jnp.asarray(controls, x0.dtype)
@@ -95,4 +99,4 @@ def _clean(problem: Problem, x0, guess) -> Guess:
     if states is not None:
         states = jnp.asarray(states, x0.dtype)
         states = jnp.where(jnp.isfinite(states), states, x0)
-    return Guess(*jax.lax.stop_gradient((controls, states)))
+    return Guess(*jax.lax.stop_gradient((controls, states, dual)))

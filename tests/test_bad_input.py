@@ -171,9 +171,10 @@ def test_a_warm_start_of_another_size():
 
 
 @pytest.mark.parametrize("name", ["stage_inequality", "stage_equality"])
-def test_general_constraints_are_not_there_yet(name):
+def test_ilqr_refuses_general_constraints(name):
     constrained = problem(**{name: lambda x, u, t, p: x})
-    refused(NotImplementedError, [name], lambda: jaxmpc.solve(constrained, X0))
+    words = ["solver", "ILQR", "InteriorPoint"]
+    refused(ValueError, words, lambda: jaxmpc.solve(constrained, X0, solver=jaxmpc.ILQR()))
 
 
 @pytest.mark.parametrize("name", ["terminal_inequality", "terminal_equality"])

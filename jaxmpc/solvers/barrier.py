@@ -1,13 +1,14 @@
 """The barrier problem of an interior point: its residuals, and Newton's direction on it.
 
-With slacks s > 0 of the inequalities g(z) + s = 0 and multipliers z_g, y of inequalities and
-equalities, the perturbed KKT conditions are
+With the positive variables of `iterate` and their multipliers, the perturbed KKT conditions are
 
-    grad L = 0,   defects = 0,   g + s = 0,   h = 0,   s z_g = mu.
+    grad L = 0,   defects = 0,   rows = 0,   (positive variable) x (its multiplier) = mu.
 
-Eliminating slacks and multipliers stage by stage leaves an LQ problem: the inequalities add
-J' diag(z_g / s) J to the Hessian, the equalities J'J / delta with a small dual regularisation
-delta, under which linearly dependent ones are no trouble.
+Eliminating positive variables and multipliers stage by stage leaves an LQ problem. A row with
+Jacobian J and multiplier y has dy = W (J dz + t): it adds J' W J to the Hessian, where 1 / W is
+the row's compliance: s / z of a slack, 1 / (quadratic + multiplier / excess) of an excess, and
+of an equality a small dual regularization delta, under which linearly dependent rows are no
+trouble.
 """
 
 from typing import NamedTuple
@@ -21,34 +22,9 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor, factor, substitute
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
-from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize, objective
-from jaxmpc.trajectory.constraints import (
-    Present,
-    equalities,
-    equality_jacobian,
-    inequalities,
-    inequality_jacobian,
-)
-
-
-class Iterate(NamedTuple):
-    """A primal-dual point: trajectory, slacks, costates and multipliers."""
-
-    states: Float[Array, "T1 n"]
-    controls: Float[Array, "T m"]
-    slacks: Rows
-    costates: Float[Array, "T1 n"]
-    inequality: Rows
-    equality: Rows
-
-
-class Values(NamedTuple):
-    """The cost and the constraints' values at a point; rows that are not present are zero."""
-
-    cost: Float[Array, ""]
-    defects: Float[Array, "T n"]
-    inequality: Rows  # g + s
-    equality: Rows
+from jaxmpc.solvers.iterate import Iterate, Positive, Setting, Values, only
+from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize
+from jaxmpc.trajectory.constraints import equality_jacobian, inequality_jacobian
 
 
 class Expansion(NamedTuple):
@@ -61,59 +37,38 @@ class Expansion(NamedTuple):
     terminal: Float[Array, "n n"]
 
 
-class Setting(NamedTuple):
-    """What stays fixed while a problem is solved: rows that are present, scale of the cost."""
+class RowModel(NamedTuple):
+    """The multipliers' change dy = weight (J dz + target), for every row."""
 
-    inequality: Present
-    equality: Present
-    scale: Float[Array, ""]
-
-
-def only(rows: Rows, present: Present, otherwise: float = 0.0) -> Rows:
-    """The rows that are present; `otherwise` in place of the others."""
-    return Rows(*(jnp.where(p, r, otherwise) for r, p in zip(rows, present, strict=True)))
+    weight_g: Rows
+    target_g: Rows
+    weight_h: Rows
+    target_h: Rows
 
 
-def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate) -> Values:
-    """Cost (scaled) and residuals of the constraints."""
-    states, controls = point.states, point.controls
-    times = jnp.arange(problem.horizon)
-    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
-    rows = inequalities(problem, states, controls, params)
-    return Values(
-        setting.scale * objective(problem, states, controls, params),
-        simulated - states[1:],
-        only(jax.tree.map(jnp.add, rows, point.slacks), setting.inequality),
-        only(equalities(problem, states, controls, params), setting.equality),
-    )
-
-
-def expand(problem: Problem, params: PyTree, setting: Setting, point: Iterate) -> Expansion:
-    """All derivatives at a point."""
+def expand(
+    problem: Problem, params: PyTree, setting: Setting, point: Iterate, exact: bool
+) -> Expansion:
+    """All derivatives at a point; without the constraints' curvature unless `exact`."""
     states, controls = point.states, point.controls
     A, B, q, r = linearize(problem, states, controls, params)
     scaled = Linearization(A, B, setting.scale * q, setting.scale * r)
 
-    def mask(jacobian: Jacobian, present: Present) -> Jacobian:
+    def mask(jacobian: Jacobian, present: Rows) -> Jacobian:
         stage, last = present
         return Jacobian(
             jnp.where(stage[:, :, None], jacobian.stage, 0.0),
             jnp.where(last[:, None], jacobian.terminal, 0.0),
         )
 
+    duals = (point.dual.slack, point.equality) if exact else (None, None)
+    costates = point.costates if exact else jnp.zeros_like(point.costates)
     stages, terminal = lagrangian_hessian(
-        problem,
-        states,
-        controls,
-        point.costates,
-        params,
-        point.inequality,
-        point.equality,
-        setting.scale,
+        problem, states, controls, costates, params, *duals, setting.scale
     )
     return Expansion(
         scaled,
-        mask(inequality_jacobian(problem, states, controls, params), setting.inequality),
+        mask(inequality_jacobian(problem, states, controls, params), setting.exists.slack),
         mask(equality_jacobian(problem, states, controls, params), setting.equality),
         stages,
         terminal,
@@ -124,7 +79,7 @@ def lagrangian_gradient(expansion: Expansion, point: Iterate):
     """Gradients of the Lagrangian in x_0 .. x_T (zero in the given x_0) and in the controls."""
     A, B, q, r = expansion.linearization
     n = q.shape[1]
-    stage_g, last_g = expansion.inequality.transposed_times(point.inequality)
+    stage_g, last_g = expansion.inequality.transposed_times(point.dual.slack)
     stage_h, last_h = expansion.equality.transposed_times(point.equality)
     rows, last = stage_g + stage_h, last_g + last_h
     ahead = point.costates[1:]
@@ -134,31 +89,72 @@ def lagrangian_gradient(expansion: Expansion, point: Iterate):
     return in_states, r + jnp.einsum("tij,ti->tj", B, ahead) + rows[:, n:]
 
 
-def condensed(
-    expansion: Expansion,
-    point: Iterate,
-    values: Values,
-    setting: Setting,
-    mu: Float[Array, ""],
-) -> LQProblem:
+def price_gradient(setting: Setting, point: Iterate) -> Positive:
+    """The Lagrangian's gradient in the excesses, without their multipliers; zero for slacks."""
+
+    def slope(w, v, e):
+        return w + v * e
+
+    price = jax.tree.map(slope, setting.linear, setting.quadratic, point.positive)
+    none = jax.tree.map(jnp.zeros_like, point.dual.slack)
+    y = point.equality
+    own = Positive(none, point.dual.slack, y, jax.tree.map(jnp.negative, y))
+    return only(jax.tree.map(jnp.subtract, price, own), setting.exists)._replace(slack=none)
+
+
+def _compliances(setting: Setting, point: Iterate) -> Positive:
+    """d(excess) / d(multiplier of the row); zero where there is no excess."""
+    ratios = jax.tree.map(
+        lambda v, e, nu: 1 / (v + nu / e), setting.quadratic, point.positive, point.dual
+    )
+    return only(ratios, setting.exists)
+
+
+def row_model(point: Iterate, values: Values, setting: Setting, mu) -> RowModel:
+    """What is left of the rows when positive variables are eliminated."""
+    s, z = point.positive.slack, only(point.dual.slack, setting.exists.slack, 1.0)
+    c = _compliances(setting, point)
+    slope = price_gradient(setting, point)
+    # The excess's slope with its multiplier eliminated: r = price - y - mu / e.
+    r = jax.tree.map(lambda g, e: g - mu / e, slope, point.positive)
+    weight_g = jax.tree.map(lambda c, s, z: 1 / (c + s / z), c.excess, s, z)
+    target_g = jax.tree.map(
+        lambda g, s, z, c, r: g - s + mu / z + c * r, values.inequality, s, z, c.excess, r.excess
+    )
+    delta = dual_regularization(mu.dtype)
+    weight_h = jax.tree.map(lambda up, down: 1 / (delta + up + down), c.above, c.below)
+    target_h = jax.tree.map(
+        lambda h, c, r, d, q: h + c * r - d * q,
+        values.equality,
+        *(c.above, r.above, c.below, r.below),
+    )
+    rows_g, rows_h = setting.exists.slack, setting.equality
+    return RowModel(
+        only(weight_g, rows_g),
+        only(target_g, rows_g),
+        only(weight_h, rows_h),
+        only(target_h, rows_h),
+    )
+
+
+def condensed(expansion: Expansion, point: Iterate, values: Values, rows: RowModel) -> LQProblem:
     """The LQ problem whose minimiser is Newton's direction, with the new costates as its own."""
     A, B, q, r = expansion.linearization
-    n, delta = q.shape[1], dual_regularization(q.dtype)
-    s, z_g = point.slacks, point.inequality
-    weights = jax.tree.map(jnp.divide, z_g, s)
-    push = jax.tree.map(lambda s, w, g: mu / s + w * g, s, weights, values.inequality)
-    pull = jax.tree.map(lambda y, h: y + h / delta, point.equality, values.equality)
-    push, pull = only(push, setting.inequality), only(pull, setting.equality)
-    H_g, last_g = expansion.inequality.squared(weights)
-    ones = jax.tree.map(lambda y: jnp.full_like(y, 1 / delta), point.equality)
-    H_h, last_h = expansion.equality.squared(ones)
+    n = q.shape[1]
+
+    def push(y, w, t):
+        return y + w * t
+
+    push_g = jax.tree.map(push, point.dual.slack, rows.weight_g, rows.target_g)
+    push_h = jax.tree.map(push, point.equality, rows.weight_h, rows.target_h)
+    H_g, last_g = expansion.inequality.squared(rows.weight_g)
+    H_h, last_h = expansion.equality.squared(rows.weight_h)
     H = expansion.stages + H_g + H_h
-    H_last = expansion.terminal + last_g + last_h
-    stage_g, end_g = expansion.inequality.transposed_times(push)
-    stage_h, end_h = expansion.equality.transposed_times(pull)
+    stage_g, end_g = expansion.inequality.transposed_times(push_g)
+    stage_h, end_h = expansion.equality.transposed_times(push_h)
     gradient = stage_g + stage_h
     return LQProblem(
-        Q=jnp.concatenate([H[:, :n, :n], H_last[None]]),
+        Q=jnp.concatenate([H[:, :n, :n], (expansion.terminal + last_g + last_h)[None]]),
         S=H[:, n:, :n],
         R=H[:, n:, n:],
         q=q.at[:-1].add(gradient[:, :n]).at[-1].add(end_g + end_h),
@@ -171,32 +167,38 @@ def condensed(
 
 
 def direction(
-    matrices: Factor,
-    expansion: Expansion,
-    point: Iterate,
-    values: Values,
-    setting: Setting,
-    mu: Float[Array, ""],
+    matrices: Factor, expansion: Expansion, point: Iterate, values: Values, setting: Setting, mu
 ) -> Iterate:
     """The change of every part of the iterate that one Newton step makes."""
-    delta = dual_regularization(mu.dtype)
-    model = condensed(expansion, point, values, setting, mu)
+    rows = row_model(point, values, setting, mu)
+    model = condensed(expansion, point, values, rows)
     step = substitute(model, matrices, jnp.zeros_like(point.controls))
     z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
     along_g = expansion.inequality.times(z, step.states[-1])
     along_h = expansion.equality.times(z, step.states[-1])
-    s, z_g = point.slacks, point.inequality
-    change = jax.tree.map(lambda g, d: -g - d, values.inequality, along_g)
-    new = jax.tree.map(lambda s, z, d: mu / s - z / s * d - z, s, z_g, change)
-    lifted = jax.tree.map(lambda h, d: (h + d) / delta, values.equality, along_h)
-    return Iterate(
-        step.states,
-        step.controls,
-        only(change, setting.inequality),
-        step.costates - point.costates,
-        only(new, setting.inequality),
-        only(lifted, setting.equality),
-    )
+
+    def answer(w, d, t):
+        return w * (d + t)
+
+    dz = jax.tree.map(answer, rows.weight_g, along_g, rows.target_g)
+    dy = jax.tree.map(answer, rows.weight_h, along_h, rows.target_h)
+    change, dual = _positive_change(point, setting, dz, dy, mu)
+    return Iterate(step.states, step.controls, change, step.costates - point.costates, dy, dual)
+
+
+def _positive_change(point: Iterate, setting: Setting, dz: Rows, dy: Rows, mu):
+    """The changes of the positive variables and of their multipliers, given those of the rows'."""
+    s, z = point.positive.slack, only(point.dual.slack, setting.exists.slack, 1.0)
+    slack = jax.tree.map(lambda s, z, dz: mu / z - s - s / z * dz, s, z, dz)
+    slope, c = price_gradient(setting, point), _compliances(setting, point)
+    own = Positive(dz, dz, dy, jax.tree.map(jnp.negative, dy))
+    change = jax.tree.map(
+        lambda c, d, g, e: c * (d - g + mu / e), c, own, slope, point.positive
+    )._replace(slack=slack)
+    dual = jax.tree.map(
+        lambda e, nu, de: mu / e - nu - nu / e * de, point.positive, point.dual, change
+    )._replace(slack=dz)
+    return only(change, setting.exists), only(dual, setting.exists)
 
 
 def factorise(model: LQProblem, free, proximals: Float[Array, " k"]) -> Factor:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from jaxmpc.lq.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Residuals, Status, multipliers_of_bounds
+from jaxmpc.solution import Gains, Residuals, Status, multipliers_of_bounds, no_violations
 from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
@@ -146,6 +146,7 @@ class ILQR:
             controls=state.nominal.controls,
             costates=state.conditions.costates,
             multipliers=multipliers_of_bounds(*state.conditions.multipliers, state.nominal.states),
+            violations=no_violations(state.nominal.states),
             residuals=state.conditions.residuals,
             cost=state.nominal.cost,
             gains=state.gains,

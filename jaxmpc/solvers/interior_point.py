@@ -13,47 +13,50 @@ from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Multipliers, Residuals, Status, multipliers_of_bounds
 from jaxmpc.solvers import filter as filters
-from jaxmpc.solvers.barrier import (
-    Expansion,
+from jaxmpc.solvers.barrier import Expansion, condensed, expand, factorise, row_model
+from jaxmpc.solvers.filter import Filter
+from jaxmpc.solvers.filter_search import search
+from jaxmpc.solvers.iterate import (
     Iterate,
     Setting,
     Values,
-    condensed,
-    direction,
+    around,
     evaluate,
-    expand,
-    factorise,
-    lagrangian_gradient,
     only,
+    relaxed,
+    row_values,
+    rows_of,
+    scaled,
+    setting_of,
+    started,
 )
-from jaxmpc.solvers.filter import Filter, Merit
-from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
-from jaxmpc.solvers.options import check_positive, default_tolerance
+from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
+from jaxmpc.solvers.merit import merit_of, residuals_of, violation, violation_of_hard
+from jaxmpc.solvers.options import check_choice, check_positive, default_tolerance
 from jaxmpc.trajectory import open_loop
-from jaxmpc.trajectory.constraints import (
-    inequalities,
-    present,
-    split,
-    terminal_equality,
-)
+from jaxmpc.trajectory.constraints import join, split, violations
 
+_WARM_MU = 1e-5
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
-_PUSH = 1e-2  # the least slack at the start, and the distance of controls from their bounds
-_KEEP = 1e10  # how far a multiplier may be from mu / slack
+_PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
-_STEP_SIZES = 14
 _LEVELS = (0.0, 1.0, 8.0, 64.0)  # proximal weights tried at once, in units of the last one
 _RAISED_LEVELS = (30.0, 240.0, 1920.0, 15360.0)  # the same after a failed line search
 _FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
 _FAILURES = 8  # line searches that may fail in a row
+_FAILURES_INFEASIBLE = 2  # the same, before the violation is minimised
+_RESTORATIONS = 5
+_RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
 
 
 class InteriorPointState(NamedTuple):
     """The iterate, the barrier parameter, and what the line search remembers."""
 
     point: Iterate
-    setting: Setting
-    free: Bool[Array, "T m"]
+    original: Setting  # the problem as it was given
+    restoring: Bool[Array, ""]  # whether the violation is being minimised instead
+    restorations: Int[Array, ""]
+    target: Float[Array, ""]  # the violation that ends the restoration
     mu: Float[Array, ""]
     proximal: Float[Array, ""]
     memory: Filter
@@ -64,6 +67,14 @@ class InteriorPointState(NamedTuple):
     iterations: Int[Array, ""]
     status: Int[Array, ""]
 
+    def setting(self) -> Setting:
+        """What is being solved at present."""
+        return jax.tree.map(
+            lambda new, old: jnp.where(self.restoring, new, old),
+            relaxed(self.original),
+            self.original,
+        )
+
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +83,16 @@ class InteriorPoint:
 
     States and controls are both unknowns, so that guessed states need not satisfy the dynamics.
     Each iteration factorises one LQ problem with the exact Hessian of the Lagrangian, made
-    convex by a proximal term where it is not.
+    convex by a proximal term where it is not. Where the line search finds no way on, the
+    violation of the constraints is minimised instead, until there is one; if it cannot be
+    brought to zero, the status is `infeasible` and the least violating point is returned.
 
     Attributes:
         max_iterations: the limit on iterations.
         tolerance: on the scaled KKT residual at the returned point; by default 1e-8 in float64
             and 1e-4 in float32.
+        hessian: "exact" is the Lagrangian's; "gauss_newton" leaves out the curvature of dynamics
+            and constraints: cheaper iterations, but more of them.
 
     Sources: Waechter and Biegler (2006), 'On the implementation of an interior-point filter
     line-search algorithm for large-scale nonlinear programming'; Rao, Wright and Rawlings (1998)
@@ -86,39 +101,35 @@ class InteriorPoint:
 
     max_iterations: int = 500
     tolerance: float | None = None
+    hessian: str = "exact"
 
     def __post_init__(self):
         check_positive("InteriorPoint", "max_iterations", self.max_iterations, whole=True)
         check_positive("InteriorPoint", "tolerance", self.tolerance, optional=True)
+        check_choice("InteriorPoint", "hessian", self.hessian, ("exact", "gauss_newton"))
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """Slacks and multipliers around the guess, with controls moved inside their bounds."""
         low, high = problem.limits(x0.dtype)
-        free = low < high
         controls = _inside(guess.controls, low, high)
         if guess.states is None:
             states = open_loop(problem, x0, params, controls).states
             states = jnp.where(jnp.all(jnp.isfinite(states)), states, x0)
         else:
             states = guess.states.at[0].set(x0)
-        rows_g, rows_h = present(problem, x0, params)
-        g = inequalities(problem, states, controls, params)
-        slacks = only(jax.tree.map(lambda g: jnp.maximum(-g, _PUSH), g), rows_g, 1.0)
-        ends = terminal_equality(problem, states[-1], params)
-        point = Iterate(
-            states,
-            controls,
-            slacks,
-            jnp.zeros_like(states),
-            only(jax.tree.map(jnp.ones_like, g), rows_g),
-            Rows(jnp.zeros_like(g.stage, shape=rows_h.stage.shape), jnp.zeros_like(ends)),
-        )
+        setting = setting_of(problem, x0, params)
         one = jnp.ones_like(x0, shape=())
-        setting = Setting(rows_g, rows_h, one)
-        linear = expand(problem, params, setting, point).linearization
+        point = started(problem, params, setting, states, controls, one)
+        linear = expand(problem, params, setting, point, exact=False).linearization
         steepest = jnp.maximum(jnp.max(jnp.abs(linear.q)), jnp.max(jnp.abs(linear.r)))
         scale = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, 1.0)
-        setting = setting._replace(scale=jnp.where(jnp.isfinite(scale), scale, 1.0))
+        setting = scaled(setting, jnp.where(jnp.isfinite(scale), scale, 1.0))
+        point, mu = started(problem, params, setting, states, controls, one), _START_MU * one
+        if guess.dual is not None:
+            warm = _warm(problem, params, setting, point, guess.dual)
+            usable = guess.dual.usable
+            point = jax.tree.map(lambda new, old: jnp.where(usable, new, old), warm, point)
+            mu = jnp.where(usable, _WARM_MU, mu)
         values = evaluate(problem, params, setting, point)
         zeros = jnp.zeros_like(controls)
         count = jnp.zeros_like(one, dtype=jnp.int32)
@@ -127,67 +138,73 @@ class InteriorPoint:
         status = jnp.where(finite(values, linear), status, Status.non_finite)
         return InteriorPointState(
             point=point,
-            setting=setting,
-            free=free,
-            mu=_START_MU * one,
+            original=setting,
+            restoring=jnp.zeros_like(possible),
+            restorations=count,
+            target=one,
+            mu=mu,
             proximal=0 * one,
-            memory=filters.empty(_violation(values)),
+            memory=filters.empty(violation(values)),
             failures=count,
             residuals=Residuals(*[jnp.inf * one] * 3),
             gains=Gains(zeros, zeros[:, :, None] * states[0]),
-            cost=values.cost / setting.scale,
+            cost=values.cost + values.penalty / setting.unit,
             iterations=count,
             status=status.astype(jnp.int32),
         )
 
     def step(self, problem: Problem, params: PyTree, state: InteriorPointState):
         """Judge the point; unless it is the last one, take a Newton step on the barrier problem."""
-        point, setting = state.point, state.setting
+        point, setting = state.point, state.setting()
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
         values = evaluate(problem, params, setting, point)
-        expansion = expand(problem, params, setting, point)
-        residuals = _residuals(expansion, point, values, setting, state.free, 0.0, setting.scale)
-        mu = self._barrier(state, expansion, values, tolerance)
+        expansion = expand(problem, params, setting, point, self.hessian == "exact")
+        residuals = residuals_of(expansion, point, values, setting, 0.0, setting.unit)
+        infeasibility = violation_of_hard(setting, state.original, point, values)
+        solved = residuals.largest() <= tolerance
+        shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
+        mu = _lowered(state.mu, expansion, point, values, setting, tolerance)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
-        state = state._replace(
-            mu=mu, memory=state.memory._replace(length=emptied), residuals=residuals
-        )
-        factorised = _factorise(state, condensed(expansion, point, values, setting, mu))
-        search = _search(problem, params, state, expansion, values, factorised.matrices)
+        memory = state.memory._replace(length=emptied)
+        model = condensed(expansion, point, values, row_model(point, values, setting, mu))
+        factorised = _factorise(state, setting, model)
+        matrices = factorised.matrices
+        found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
-        converged = residuals.largest() <= tolerance
+        converged = solved & ~state.restoring
         running = (state.status == RUNNING) & ~converged
         running &= state.iterations < self.max_iterations
-        moved = running & factorised.convex & search.accepted
-        failures = jnp.where(moved, 0, state.failures + factorised.convex)
-        status = _status_of_failure(residuals, failures, factorised.next_proximal, tolerance)
+        moved = running & factorised.convex & found.accepted
+        failures = jnp.where(moved, 0, state.failures + factorised.convex).astype(jnp.int32)
+        now = merit_of(values, point, setting, mu)
+        state = state._replace(
+            point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
+            mu=mu,
+            proximal=factorised.next_proximal,
+            memory=filters.remember(memory, now, moved & ~found.by_objective),
+            failures=failures,
+            residuals=residuals._replace(feasibility=shown),
+            gains=Gains(jnp.zeros_like(point.controls), matrices.K),
+            cost=values.cost + jnp.where(state.restoring, 0.0, values.penalty / setting.unit),
+            iterations=state.iterations + running,
+        )
+        infeasible = infeasibility > tolerance
+        hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
+        status = _status_of_failure(state, infeasible, hopeless)
         limit = state.iterations >= self.max_iterations
         status = jnp.where(limit, Status.max_iterations, status)
         status = jnp.where(converged, Status.converged, status)
         status = jnp.where(finite(values, expansion), status, Status.non_finite)
-        status = jnp.where(state.status == RUNNING, status, state.status)
-        now = _merit(values, point.slacks, setting, mu)
-        return state._replace(
-            point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), search.point, point),
-            proximal=factorised.next_proximal,
-            memory=filters.remember(state.memory, now, moved & ~search.by_objective),
-            failures=failures.astype(jnp.int32),
-            gains=Gains(jnp.zeros_like(point.controls), factorised.matrices.K),
-            cost=values.cost / setting.scale,
-            iterations=state.iterations + running,
-            status=status.astype(jnp.int32),
-        )
+        before = state.status
+        status = jnp.where(before == RUNNING, status, before).astype(jnp.int32)
+        state = state._replace(status=status)
 
-    def _barrier(self, state: InteriorPointState, expansion: Expansion, values: Values, tolerance):
-        """The barrier parameter, lowered as often as the barrier problem counts as solved."""
-        mu, least = state.mu, tolerance * state.setting.scale / 10
-        for _ in range(4):
-            error = _residuals(
-                expansion, state.point, values, state.setting, state.free, mu, 1.0
-            ).largest()
-            solved = error <= _SUBPROBLEM * mu
-            mu = jnp.where(solved, jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER)), mu)
-        return mu
+        restore = (failures > _FAILURES_INFEASIBLE) & infeasible & ~state.restoring
+        restore &= state.restorations < _RESTORATIONS
+        restored = state.restoring & (solved | (infeasibility <= state.target))
+        changes = (status == RUNNING) & (restore | restored)
+        other = _switched(state, point, row_values(setting, point, values), infeasibility)
+        return jax.tree.map(lambda new, old: jnp.where(changes, new, old), other, state)
 
     def terminate(self, state: InteriorPointState) -> Int[Array, ""]:
         """A `Status`, or RUNNING."""
@@ -195,24 +212,60 @@ class InteriorPoint:
 
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Point:
         """The last iterate in the units of the problem."""
-        point, scale = state.point, state.setting.scale
-        multipliers = _multipliers(problem, params, point, scale)
+        point, unit = state.point, state.setting().unit
         low, high = problem.limits(point.controls.dtype)
-        # A control nearer to its bound than the multiplier is to zero is at the bound.
-        controls = jnp.clip(point.controls, low, high)
-        controls = jnp.where(multipliers.lower > controls - low, low, controls)
-        controls = jnp.where(multipliers.upper > high - controls, high, controls)
         return Point(
             states=point.states,
-            controls=controls,
-            costates=point.costates / scale,
-            multipliers=multipliers,
+            controls=jnp.clip(point.controls, low, high),
+            costates=point.costates / unit,
+            multipliers=_multipliers(problem, params, point, unit),
+            violations=violations(problem, point.states, point.controls, params),
             residuals=state.residuals,
             cost=state.cost,
             gains=state.gains,
             status=state.status,
             iterations=state.iterations,
         )
+
+
+def _warm(problem: Problem, params, setting: Setting, point: Iterate, dual: WarmStart) -> Iterate:
+    """The starting point with multipliers of an earlier solution, a little inside the central path.
+
+    A slack that is shorter than sqrt(mu) would keep the first steps short.
+    """
+    shortest = _WARM_MU**0.5
+    rows = join(problem, point.states[0], params, dual.multipliers._asdict())
+    g, _ = row_values(setting, point, evaluate(problem, params, setting, point))
+    slack = jax.tree.map(lambda g, e: jnp.maximum(e - g, shortest), g, point.positive.excess)
+    slack = only(slack, setting.exists.slack, 1.0)
+    positive = point.positive._replace(slack=slack)
+    z = jax.tree.map(lambda z, s: jnp.maximum(setting.scale * z, _WARM_MU / s), rows, slack)
+    equality = Rows(dual.multipliers.stage_equality, dual.multipliers.terminal_equality)
+    return point._replace(
+        positive=positive,
+        costates=setting.scale * dual.costates,
+        dual=point.dual._replace(slack=only(z, setting.exists.slack)),
+        equality=only(jax.tree.map(lambda y: setting.scale * y, equality), setting.equality),
+    )
+
+
+def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
+    """The state at the start of a restoration, or of what comes after it."""
+    restoring = ~state.restoring
+    state = state._replace(restoring=restoring)
+    setting, one = state.setting(), jnp.ones_like(state.mu)
+    fresh = around(setting, point.states, point.controls, *rows, one)
+    off = rows_of(setting, fresh.positive, *rows)
+    total = sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(off))
+    return state._replace(
+        point=fresh,
+        restorations=state.restorations + restoring,
+        target=jnp.where(restoring, _RESTORED * infeasibility, state.target),
+        mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
+        proximal=0 * one,
+        memory=filters.empty(total),
+        failures=0 * state.failures,
+    )
 
 
 class Factorised(NamedTuple):
@@ -223,21 +276,13 @@ class Factorised(NamedTuple):
     next_proximal: Float[Array, ""]
 
 
-class Search(NamedTuple):
-    """The point after the step, and whether it may be taken, and for its objective alone."""
-
-    point: Iterate
-    accepted: Bool[Array, ""]
-    by_objective: Bool[Array, ""]
-
-
-def _factorise(state: InteriorPointState, model: LQProblem) -> Factorised:
+def _factorise(state: InteriorPointState, setting: Setting, model: LQProblem) -> Factorised:
     """Try several proximal weights at once; larger ones after a line search that failed."""
     smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
     dtype = state.mu.dtype
     levels, raised = jnp.asarray(_LEVELS, dtype), jnp.asarray(_RAISED_LEVELS, dtype)
     proximals = smallest * jnp.where(state.failures > 0, raised, levels)
-    factors = factorise(model, state.free, proximals)
+    factors = factorise(model, setting.free, proximals)
     convex = jax.vmap(lambda matrices: matrices.is_convex())(factors)
     chosen = jnp.argmax(convex)
     used = jnp.where(proximals[chosen] > 0, proximals[chosen], state.proximal / 3)
@@ -248,58 +293,22 @@ def _factorise(state: InteriorPointState, model: LQProblem) -> Factorised:
     )
 
 
-def _search(
-    problem: Problem,
-    params: PyTree,
-    state: InteriorPointState,
-    expansion: Expansion,
-    values: Values,
-    matrices: Factor,
-) -> Search:
-    """The longest acceptable step of Newton's direction, or its second-order correction."""
-    point, setting, mu = state.point, state.setting, state.mu
-
-    def newton(values: Values) -> Iterate:
-        return direction(matrices, expansion, point, values, setting, mu)
-
-    def merit(trial: Iterate, values: Values) -> Merit:
-        return _merit(values, trial.slacks, setting, mu)
-
-    change = newton(values)
-    longest = _longest_step(point.slacks, change.slacks, mu)
-    sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=mu.dtype)
-    trials = jax.vmap(lambda size: _moved(point, change, size))(sizes)
-    trial_values = jax.vmap(lambda trial: evaluate(problem, params, setting, trial))(trials)
-    merits = jax.vmap(merit)(trials, trial_values)
-    now = merit(point, values)
-    slope = _slope(expansion, point, change, setting, mu)
-    accepted, by_objective = filters.judge(state.memory, now, merits, sizes, slope)
-
-    # The correction: the same factor, with the constraints' values after the longest step.
-    after = jax.tree.map(lambda leaf: leaf[0], trial_values)
-    correction = newton(jax.tree.map(lambda old, new: longest * old + new, values, after))
-    corrected = _moved(point, correction, _longest_step(point.slacks, correction.slacks, mu))
-    corrected_merit = merit(corrected, evaluate(problem, params, setting, corrected))
-    good, good_objective = filters.judge(state.memory, now, corrected_merit, longest, slope)
-    corrects = good & ~accepted[0] & (merits.violation[0] >= now.violation)
-
-    best = jnp.argmax(accepted)
-    taken = jax.tree.map(
-        lambda trial, leaf: jnp.where(corrects, leaf, trial[best]), trials, corrected
-    )
-    return Search(
-        _with_multipliers(taken, point, change, sizes[best], mu, setting),
-        corrects | jnp.any(accepted),
-        jnp.where(corrects, good_objective, by_objective[best]),
-    )
+def _lowered(mu, expansion: Expansion, point: Iterate, values: Values, setting: Setting, tolerance):
+    """The barrier parameter, lowered as often as the barrier problem counts as solved."""
+    least, one = tolerance * setting.unit / 10, jnp.ones_like(mu)
+    for _ in range(4):
+        error = residuals_of(expansion, point, values, setting, mu, one).largest()
+        lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
+        mu = jnp.where(error <= _SUBPROBLEM * mu, lower, mu)
+    return mu
 
 
-def _status_of_failure(residuals: Residuals, failures, proximal, tolerance) -> Int[Array, ""]:
+def _status_of_failure(state: InteriorPointState, infeasible, hopeless) -> Int[Array, ""]:
     """RUNNING, unless line searches or the proximal weight say that there is no way on."""
-    feasible = residuals.feasibility <= jnp.sqrt(tolerance)
-    stuck = jnp.where(feasible, Status.line_search_failed, Status.infeasible)
-    status = jnp.where(failures > _FAILURES, stuck, RUNNING)
-    return jnp.where(proximal > _LARGEST_PROXIMAL, Status.regularization_limit, status)
+    stuck = jnp.where(infeasible, Status.infeasible, Status.line_search_failed)
+    status = jnp.where(state.failures > _FAILURES, stuck, RUNNING)
+    status = jnp.where(hopeless, Status.infeasible, status)
+    return jnp.where(state.proximal > _LARGEST_PROXIMAL, Status.regularization_limit, status)
 
 
 def _inside(controls, low, high):
@@ -310,88 +319,8 @@ def _inside(controls, low, high):
     return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room_high, jnp.inf))
 
 
-def _total(tree: PyTree) -> Float[Array, ""]:
-    return sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree))  # type: ignore[return-value]
-
-
-def _largest(tree: PyTree) -> Float[Array, ""]:
-    leaves = [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)]
-    return jnp.max(jnp.stack(leaves))
-
-
-def _residuals(
-    expansion: Expansion, point: Iterate, values: Values, setting: Setting, free, mu, scale
-) -> Residuals:
-    """Scaled residuals of the barrier problem for `mu`, with multipliers divided by `scale`."""
-    in_states, in_controls = lagrangian_gradient(expansion, point)
-    gradient = (in_states, jnp.where(free, in_controls, 0.0))
-    multipliers = (point.costates, point.inequality, point.equality)
-    number = sum(leaf.size for leaf in jax.tree.leaves(multipliers))
-    rows = sum(leaf.size for leaf in point.inequality)
-    mean = _total(multipliers) / scale / number
-    mean_rows = _total(point.inequality) / scale / max(rows, 1)
-    products = jax.tree.map(lambda s, z: s * z - mu, point.slacks, point.inequality)
-    products = only(products, setting.inequality)
-    return Residuals(
-        stationarity=_largest(gradient) / scale / (jnp.maximum(100.0, mean) / 100),
-        feasibility=_largest(values[1:]),
-        complementarity=_largest(products) / scale / (jnp.maximum(100.0, mean_rows) / 100),
-    )
-
-
-def _violation(values: Values):
-    return _total(values[1:])
-
-
-def _merit(values: Values, slacks: Rows, setting: Setting, mu) -> Merit:
-    logs = only(jax.tree.map(jnp.log, slacks), setting.inequality)
-    barrier = mu * sum(jnp.sum(leaf) for leaf in logs)
-    return Merit(_violation(values), values.cost - barrier)
-
-
-def _slope(expansion: Expansion, point: Iterate, change: Iterate, setting: Setting, mu):
-    """The directional derivative of the barrier objective."""
-    _, _, q, r = expansion.linearization
-    ratios = only(jax.tree.map(jnp.divide, change.slacks, point.slacks), setting.inequality)
-    barrier = mu * sum(jnp.sum(leaf) for leaf in ratios)
-    return jnp.sum(q * change.states) + jnp.sum(r * change.controls) - barrier
-
-
-def _longest_step(values: Rows, change: Rows, mu) -> Float[Array, ""]:
-    """The fraction-to-boundary rule: the largest step size up to 1 that keeps values positive."""
-    fraction = jnp.maximum(0.99, 1 - mu)
-
-    def limit(value, change):
-        falls = change < 0
-        ratio = jnp.where(falls, -fraction * value / jnp.where(falls, change, -1.0), jnp.inf)
-        return jnp.min(ratio, initial=jnp.inf)
-
-    limits = [limit(v, c) for v, c in zip(values, change, strict=True)]
-    return jnp.minimum(1.0, jnp.minimum(*limits))
-
-
-def _moved(point: Iterate, change: Iterate, size) -> Iterate:
-    moved = jax.tree.map(lambda p, c: p + size * c, point[:3], change[:3])
-    return point._replace(states=moved[0], controls=moved[1], slacks=moved[2])
-
-
-def _with_multipliers(taken: Iterate, point: Iterate, change: Iterate, size, mu, setting: Setting):
-    """A trial with the multipliers after the step, kept within a wide band around mu / slack."""
-    dual_size = _longest_step(point.inequality, change.inequality, mu)
-
-    def banded(z, dz, s):
-        return jnp.clip(z + dual_size * dz, mu / (_KEEP * s), _KEEP * mu / s)
-
-    z = jax.tree.map(banded, point.inequality, change.inequality, taken.slacks)
-    return taken._replace(
-        costates=point.costates + size * change.costates,
-        inequality=only(z, setting.inequality),
-        equality=jax.tree.map(lambda y, dy: y + size * dy, point.equality, change.equality),
-    )
-
-
-def _multipliers(problem: Problem, params, point: Iterate, scale) -> Multipliers:
-    inequality, equality = jax.tree.map(lambda y: y / scale, (point.inequality, point.equality))
+def _multipliers(problem: Problem, params, point: Iterate, unit) -> Multipliers:
+    inequality, equality = jax.tree.map(lambda y: y / unit, (point.dual.slack, point.equality))
     parts = split(problem, point.states[0], params, inequality)
     zeros = jnp.zeros_like(point.controls)
     nothing = multipliers_of_bounds(zeros, zeros, point.states)

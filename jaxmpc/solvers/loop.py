@@ -8,9 +8,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Multipliers, Residuals
+from jaxmpc.solution import Gains, Multipliers, Residuals, Violations
 
 RUNNING = -1
+
+
+class WarmStart(NamedTuple):
+    """The dual part of an earlier solution, and whether it can be trusted."""
+
+    costates: Float[Array, "T1 n"]
+    multipliers: Multipliers
+    usable: Bool[Array, ""]
 
 
 class Guess(NamedTuple):
@@ -18,6 +26,7 @@ class Guess(NamedTuple):
 
     controls: Float[Array, "T m"]
     states: Float[Array, "T1 n"] | None
+    dual: WarmStart | None = None
 
 
 class Point(NamedTuple):
@@ -27,6 +36,7 @@ class Point(NamedTuple):
     controls: Float[Array, "T m"]
     costates: Float[Array, "T1 n"]
     multipliers: Multipliers
+    violations: Violations
     residuals: Residuals
     cost: Float[Array, ""]
     gains: Gains

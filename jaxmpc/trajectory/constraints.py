@@ -2,21 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
-
-
-class Present(NamedTuple):
-    """Which rows constrain anything: no infinite bound, nothing that is decided by x_0 alone."""
-
-    stage: Bool[Array, "T p"]
-    terminal: Bool[Array, " e"]
+from jaxmpc.solution import Violations
 
 
 def stage_pieces(problem: Problem) -> dict[str, Callable]:
@@ -68,18 +62,30 @@ def terminal_inequality(problem: Problem, x, params) -> Float[Array, " e"]:
     return jnp.concatenate([jnp.zeros_like(x, shape=(0,)), *rows])
 
 
+def piece_sizes(problem: Problem, x, params) -> tuple[dict[str, int], dict[str, int]]:
+    """How many rows each piece has, of those of a stage and of those of the end."""
+    u, t = jnp.zeros_like(x, shape=(problem.control_dim,)), jnp.zeros((), jnp.int32)
+    stage = {
+        name: jax.eval_shape(piece, t, x, u, params).shape[0]
+        for name, piece in stage_pieces(problem).items()
+    }
+    terminal = {
+        name: jax.eval_shape(piece, x, params).shape[0]
+        for name, piece in terminal_pieces(problem).items()
+    }
+    return stage, terminal
+
+
 def split(problem: Problem, x: Float[Array, " n"], params: PyTree, rows: Rows) -> dict[str, Any]:
     """Rows of inequalities by the name of their piece; those of x_1 .. x_T together."""
-    u, t = jnp.zeros_like(x, shape=(problem.control_dim,)), jnp.zeros((), jnp.int32)
+    stage, terminal = piece_sizes(problem, x, params)
     parts: dict[str, Any] = {}
     start = 0
-    for name, piece in stage_pieces(problem).items():
-        size = jax.eval_shape(piece, t, x, u, params).shape[0]
+    for name, size in stage.items():
         parts[name] = rows.stage[:, start : start + size]
         start += size
     start = 0
-    for name, piece in terminal_pieces(problem).items():
-        size = jax.eval_shape(piece, x, params).shape[0]
+    for name, size in terminal.items():
         last = rows.terminal[start : start + size]
         before = parts.get(name)
         parts[name] = last if before is None else jnp.concatenate([before[1:], last[None]])
@@ -163,40 +169,21 @@ def _jacobian(stage, terminal, problem: Problem, states, controls, params) -> Ja
     return Jacobian(jax.vmap(one_stage)(times, states[:-1], controls), last)
 
 
-def present(problem: Problem, x0, params) -> tuple[Present, Present]:
-    """Which inequality and which equality rows constrain the solution.
-
-    Not the rows of infinite bounds, nor of bounds that fix a control. And not a row that is the
-    same for every first control: it is decided by x_0 alone, and can be neither met nor missed.
-    NaN in the control shows which rows feel it, whatever their derivative is.
-    """
-    unknown = jnp.full((problem.control_dim,), jnp.nan, x0.dtype)
-    first = jnp.zeros((), jnp.int32)
-    low, high = problem.limits(x0.dtype)
-    x_low, x_high = problem.state_limits(x0.shape[0], x0.dtype)
-    finite = {
-        "upper": jnp.isfinite(high) & (low < high),
-        "lower": jnp.isfinite(low) & (low < high),
-        "state_upper": jnp.isfinite(x_high),
-        "state_lower": jnp.isfinite(x_low),
-    }
-
-    def at_first(rows, later):
-        return later.at[0].set(later[0] & jnp.isnan(rows)) if later.shape[1] else later
-
-    masks, ends = [jnp.zeros((problem.horizon, 0), bool)], [jnp.zeros((0,), bool)]
-    for name, piece in stage_pieces(problem).items():
-        rows = piece(first, x0, unknown, params)
-        mask = finite.get(name, jnp.ones((problem.horizon, rows.shape[0]), bool))
-        if name.startswith("state"):  # x_t at stage t is bounded by entry t - 1
-            mask = jnp.concatenate([mask[:1], mask[:-1]])
-        masks.append(at_first(rows, mask))
-    for name, piece in terminal_pieces(problem).items():
-        size = jax.eval_shape(piece, x0, params).shape
-        ends.append(finite[name][-1] if name in finite else jnp.ones(size, bool))
-    inequality = Present(jnp.concatenate(masks, axis=1), jnp.concatenate(ends))
-
-    rows = stage_equality(problem, first, x0, unknown, params)
-    always = jnp.ones((problem.horizon, rows.shape[0]), bool)
-    last = jax.eval_shape(lambda: terminal_equality(problem, x0, params)).shape
-    return inequality, Present(at_first(rows, always), jnp.ones(last, bool))
+def violations(problem: Problem, states, controls, params) -> Violations:
+    """How far each constraint is from being met."""
+    times = jnp.arange(problem.horizon)
+    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
+    other = without_control_bounds(problem)
+    rows = inequalities(other, states, controls, params)
+    parts = split(other, states[0], params, jax.tree.map(lambda g: jnp.maximum(g, 0.0), rows))
+    equality = jax.tree.map(jnp.abs, equalities(problem, states, controls, params))
+    nothing = jnp.zeros_like(states[1:])
+    return Violations(
+        dynamics=jnp.abs(simulated - states[1:]),
+        state_lower=parts.get("state_lower", nothing),
+        state_upper=parts.get("state_upper", nothing),
+        stage_inequality=parts.get("stage_inequality", nothing[:, :0]),
+        stage_equality=equality.stage,
+        terminal_inequality=parts.get("terminal_inequality", nothing[0, :0]),
+        terminal_equality=equality.terminal,
+    )

@@ -1,0 +1,108 @@
+"""The interior point's line search: a grid of step sizes at once, judged by the filter."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from jaxmpc.lq.riccati import Factor
+from jaxmpc.problem import Problem
+from jaxmpc.solvers import filter as filters
+from jaxmpc.solvers.barrier import Expansion, direction
+from jaxmpc.solvers.filter import Filter
+from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate, only
+from jaxmpc.solvers.merit import merit_of, slope_of
+
+_STEP_SIZES = 14
+_KEEP = 1e10  # how far a multiplier may be from mu / its variable
+
+
+class Search(NamedTuple):
+    """The point after the step, and whether it may be taken, and for its objective alone."""
+
+    point: Iterate
+    accepted: Bool[Array, ""]
+    by_objective: Bool[Array, ""]
+    step_size: Float[Array, ""]
+
+
+def search(
+    problem: Problem,
+    params: PyTree,
+    setting: Setting,
+    memory: Filter,
+    point: Iterate,
+    expansion: Expansion,
+    values: Values,
+    matrices: Factor,
+    mu: Float[Array, ""],
+) -> Search:
+    """The longest acceptable step of Newton's direction, or its second-order correction."""
+
+    def newton(values: Values) -> Iterate:
+        return direction(matrices, expansion, point, values, setting, mu)
+
+    change = newton(values)
+    longest = _longest_step(point.positive, change.positive, mu)
+    sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=mu.dtype)
+    trials = jax.vmap(lambda size: _moved(point, change, size))(sizes)
+    trial_values = jax.vmap(lambda trial: evaluate(problem, params, setting, trial))(trials)
+    merits = jax.vmap(lambda v, trial: merit_of(v, trial, setting, mu))(trial_values, trials)
+    now = merit_of(values, point, setting, mu)
+    slope = slope_of(expansion, point, change, setting, mu)
+    accepted, by_objective = filters.judge(memory, now, merits, sizes, slope)
+
+    # The correction: the same factor, with the constraints' values after the longest step.
+    after = jax.tree.map(lambda leaf: leaf[0], trial_values)
+    correction = newton(jax.tree.map(lambda old, new: longest * old + new, values, after))
+    size = _longest_step(point.positive, correction.positive, mu)
+    corrected = _moved(point, correction, size)
+    corrected_values = evaluate(problem, params, setting, corrected)
+    corrected_merit = merit_of(corrected_values, corrected, setting, mu)
+    good, good_objective = filters.judge(memory, now, corrected_merit, longest, slope)
+    corrects = good & ~accepted[0] & (merits.violation[0] >= now.violation)
+
+    best = jnp.argmax(accepted)
+    taken = jax.tree.map(
+        lambda trial, leaf: jnp.where(corrects, leaf, trial[best]), trials, corrected
+    )
+    return Search(
+        _with_multipliers(taken, point, change, sizes[best], mu, setting),
+        corrects | jnp.any(accepted),
+        jnp.where(corrects, good_objective, by_objective[best]),
+        jnp.where(corrects, size, sizes[best]),
+    )
+
+
+def _longest_step(values: PyTree, change: PyTree, mu) -> Float[Array, ""]:
+    """The fraction-to-boundary rule: the largest step size up to 1 that keeps values positive."""
+    fraction = jnp.maximum(0.99, 1 - mu)
+
+    def limit(value, change):
+        falls = change < 0
+        ratio = jnp.where(falls, -fraction * value / jnp.where(falls, change, -1.0), jnp.inf)
+        return jnp.min(ratio, initial=1.0)
+
+    limits = jax.tree.leaves(jax.tree.map(limit, values, change))
+    return jnp.min(jnp.stack(limits))
+
+
+def _moved(point: Iterate, change: Iterate, size) -> Iterate:
+    moved = jax.tree.map(lambda p, c: p + size * c, point[:3], change[:3])
+    return point._replace(states=moved[0], controls=moved[1], positive=moved[2])
+
+
+def _with_multipliers(taken: Iterate, point: Iterate, change: Iterate, size, mu, setting: Setting):
+    """A trial with the multipliers after the step, kept within a wide band around mu / variable."""
+    dual_size = _longest_step(point.dual, change.dual, mu)
+
+    def banded(z, dz, s):
+        return jnp.clip(z + dual_size * dz, mu / (_KEEP * s), _KEEP * mu / s)
+
+    dual = jax.tree.map(banded, point.dual, change.dual, taken.positive)
+    return taken._replace(
+        costates=point.costates + size * change.costates,
+        dual=only(dual, setting.exists),
+        equality=jax.tree.map(lambda y, dy: y + size * dy, point.equality, change.equality),
+    )
