@@ -2,6 +2,7 @@
 
 from jaxmpc import (
     costs as costs,
+    free_parameters as free_parameters,
     integrators as integrators,
     lq as lq,
     models as models,
@@ -19,12 +20,14 @@ from jaxmpc.sensitivity import (
     gradient_diagnostics as gradient_diagnostics,
     solution_jvp as solution_jvp,
 )
+from jaxmpc.soft import Soft as Soft
 from jaxmpc.solution import (
     Gains as Gains,
     Multipliers as Multipliers,
     Residuals as Residuals,
     Solution as Solution,
     Status as Status,
+    Violations as Violations,
 )
 from jaxmpc.solve import solve as solve
 from jaxmpc.solvers.ilqr import ILQR as ILQR

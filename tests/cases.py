@@ -85,6 +85,10 @@ def effort(dt):
     return lambda x, u, t, params: dt * half_square(params["control_weight"], u)
 
 
+def no_cost(x, u, t, params):
+    return jnp.zeros_like(x, shape=())
+
+
 def outside_circles(x, u, t, params):
     """The position x[:2] keeps a `radius` away from each of the `centers` [p, 2]."""
     centers, radius = (jnp.asarray(params[key], x.dtype) for key in ("centers", "radius"))

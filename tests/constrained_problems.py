@@ -12,6 +12,7 @@ from cases import (
     effort,
     from_goal,
     goal_cost,
+    no_cost,
     outside_circles,
     tracking_cost,
 )
@@ -88,10 +89,6 @@ def van_der_pol(x, u, params):
     return jnp.stack(
         [params["mu"] * (1 - x[1] ** 2) * x[0] - x[1] + u[0], x[0], accumulated],
     )
-
-
-def no_cost(x, u, t, params):
-    return jnp.zeros_like(x, shape=())
 
 
 def accumulated_cost(x, params):

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import constrained_problems as constrained_problems  # registers its rows
+import free_time_problems as free_time_problems
 import jax.numpy as jnp
 import numpy as np
 import robot_problems as robot_problems

@@ -37,6 +37,9 @@ SPOT = {
     "quadcopter_linear_osqp": (0.5, 114.297791692),
     "oscillating_masses_wang_boyd": (0.5, 204.800292753),
     "arm3_reach": (0.3, 0.13503777488, 0.260305861952),
+    "hourglass_mintime_acados": (3.0, 0.42336002418, -18.3897610835),
+    "particle_steering_cops": (1.0, 0.909297426826, 20.5227262654),
+    "goddard_cops": (0.05, -0.9987850957, 0.399986146316),
 }
 
 
