@@ -26,6 +26,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ._pytree_function import PytreeFunction, pytree_function, static
 from .problem import Problem
+from .soft import Soft
 
 
 def optimize_parameters(
@@ -77,6 +78,7 @@ def optimize_parameters(
         control_dim=problem.control_dim + k,
         control_bounds=_control_bounds(problem, low, high),
         state_bounds=_state_bounds(problem.state_bounds, k),
+        soft=_soft(problem.soft, k),
         stage_inequality=stage(problem.stage_inequality),
         stage_equality=stage(problem.stage_equality),
         terminal_inequality=terminal(problem.terminal_inequality),
@@ -197,14 +199,29 @@ def _state_bounds(bounds, k: int):
             "tell the number n of states that they are for; wanted [n] or [T, n]."
         )
 
-    def extend(bound, none):
-        if bound is None:
-            return None
-        bound = jnp.asarray(bound, jnp.result_type(float))
-        bound = jnp.broadcast_to(bound, bound.shape or (sizes[0],))
-        return jnp.concatenate([bound, jnp.full((*bound.shape[:-1], k), none)], axis=-1)
+    # a scalar must not become a bound of p
+    lower, upper = (
+        jnp.broadcast_to(bound, sizes[0]) if bound is not None and np.ndim(bound) == 0 else bound
+        for bound in bounds
+    )
+    return _append(lower, k, -jnp.inf), _append(upper, k, jnp.inf)
 
-    return extend(bounds[0], -jnp.inf), extend(bounds[1], jnp.inf)
+
+def _soft(soft, k: int):
+    """The prices of the states' bounds, of which p has none."""
+    if soft is None or "state_bounds" not in soft:
+        return soft
+    price = soft["state_bounds"]
+    extended = Soft(_append(price.linear, k, jnp.inf), _append(price.quadratic, k, 0.0))
+    return {**soft, "state_bounds": extended}
+
+
+def _append(value, k: int, entry: float):
+    """[.., n] with k entries more; None and scalars as they are."""
+    if value is None or np.ndim(value) == 0:
+        return value
+    value = jnp.asarray(value, jnp.result_type(float))
+    return jnp.concatenate([value, jnp.full((*value.shape[:-1], k), entry)], axis=-1)
 
 
 def _with_first(rows, first):

@@ -109,6 +109,19 @@ def test_state_bounds_leave_the_parameters_alone(bounds):
     assert (augmented.state_bounds is None) == (bounds is None)
 
 
+def test_soft_constraints_keep_their_prices():
+    prices = {"stage_inequality": jaxmpc.Soft(np.ones(N)), "state_bounds": jaxmpc.Soft(2.0)}
+    kept = optimized(state_bounds=(None, np.ones(N)), soft=prices).soft
+    assert kept["stage_inequality"] is prices["stage_inequality"]
+    assert kept["state_bounds"].linear == 2.0
+    prices["state_bounds"] = jaxmpc.Soft(np.array([1.0, np.inf]), np.ones(N))
+    augmented = optimized(state_bounds=(None, np.ones(N)), soft=prices)
+    weights = augmented.soft["state_bounds"].weights("state_bounds", N + K, float)
+    expected = prices["state_bounds"].weights("state_bounds", N, float)
+    for weight, old, none in zip(weights, expected, (np.inf, 0), strict=True):
+        np.testing.assert_array_equal(weight, np.r_[old, none, none])
+
+
 def test_guesses_and_the_split_are_inverse():
     states, controls = free_parameters.augment_guess(STATES, CONTROLS, list(P))
     np.testing.assert_array_equal(states[0], free_parameters.augment_state(STATES[0], P))
