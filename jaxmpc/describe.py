@@ -2,11 +2,17 @@
 
 import numpy as np
 
-from jaxmpc.solution import Solution, Status
+from jaxmpc.solution import Solution, Status, Violations
+from jaxmpc.solvers.options import default_tolerance
+
+_ACTIVE = 1e-6  # multipliers below are those of constraints that are not met
 
 
 def describe(solution: Solution) -> str:
     """What came out, in a few lines: statuses, cost, iterations, residuals, the worst element.
+
+    Of each constraint that is not met: in which row, at which stage, and by how much. In a
+    converged solution those are soft ones, or decided by the given x_0 (and then at stage 0).
 
     Takes concrete solutions, of one problem or with any leading batch axes; inside of `jit` use
     the fields. Returns a string: print it.
@@ -26,8 +32,8 @@ def _describe_one(solution: Solution) -> str:
     status = Status(int(solution.status))
     horizon, m = solution.controls.shape
     residuals = solution.residuals
-    at_bound = int(np.sum(np.asarray(solution.multipliers.lower) > 0))
-    at_bound += int(np.sum(np.asarray(solution.multipliers.upper) > 0))
+    at_bound = int(np.sum(np.asarray(solution.multipliers.lower) > _ACTIVE))
+    at_bound += int(np.sum(np.asarray(solution.multipliers.upper) > _ACTIVE))
     lines = [
         f"{status.name}: {status.message}",
         f"  cost            {float(solution.cost):.9g}",
@@ -37,7 +43,32 @@ def _describe_one(solution: Solution) -> str:
         f"  complementarity {float(residuals.complementarity):.2e}  (scaled)",
         f"  active bounds   {at_bound} of {horizon} x {m} controls",
     ]
+    word = "slack" if status == Status.converged else "violated"
+    lines += [f"  {word:<15} {text}" for text in _violated(solution.violations)]
     return "\n".join(lines)
+
+
+def _violated(violations: Violations) -> list[str]:
+    """A line for each constraint that is not met: its worst row, and how many more there are."""
+    lines = []
+    for name, value in violations._asdict().items():
+        rows = np.asarray(value)
+        threshold = 10 * default_tolerance(None, rows.dtype)
+        count = int(np.sum(~(rows <= threshold)))  # NaN is violated too
+        if not count:
+            continue
+        # NaN is the worst of all; argmax finds it.
+        *before, row = (int(i) for i in np.unravel_index(np.argmax(rows), rows.shape))
+        where = ""
+        if not name.startswith("terminal"):
+            stage = before.pop()
+            # Row t of these belongs to the state after it.
+            stage += name.startswith("state_") or name == "dynamics"
+            where = f" at stage {stage}"
+        where += f" of element {before[0] if len(before) == 1 else tuple(before)}" if before else ""
+        more = f", and {count - 1} more" if count > 1 else ""
+        lines.append(f"{name}[{row}]{where} by {rows.max():.3g}{more}")
+    return lines
 
 
 def _describe_batch(solution: Solution, status: np.ndarray) -> str:
@@ -67,4 +98,5 @@ def _describe_batch(solution: Solution, status: np.ndarray) -> str:
         f"  worst residual  {residual[worst]:.2e} in element {where} "
         f"({Status(int(flat[worst])).name})",
     ]
+    lines += [f"  not met         {text}" for text in _violated(solution.violations)]
     return "\n".join(lines)

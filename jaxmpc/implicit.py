@@ -16,19 +16,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc import kkt_system
+from jaxmpc.active_rows import KKTPoint, Theta, active_rows, stacked, unstacked
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.kkt_system import (
-    KKTPoint,
-    Theta,
-    active_bounds,
-    active_rows,
     bound_slope,
+    free_controls,
     lagrangian,
     multipliers,
     point_from,
     quadratic_model,
-    stacked,
-    unstacked,
 )
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
@@ -71,11 +67,9 @@ def _attach_backward(adjoint, residuals, cotangent):
     theta, rest, point, converged = residuals
     whole = eqx.combine(theta, rest)
     model = quadratic_model(adjoint, whole, point)
-    bounds = active_bounds(adjoint, whole, point, model)
+    free = free_controls(whole, point)
     rows = active_rows(whole, point)
-    barrier = bounds.lower_barrier + bounds.upper_barrier
-    model = model._replace(R=model.R + jax.vmap(jnp.diag)(barrier))
-    matrices = jax.lax.stop_gradient(constrained_factor(model, rows.jacobian, bounds.free))
+    matrices = jax.lax.stop_gradient(constrained_factor(model, rows.jacobian, free))
     system = adjoint_problem(model, *cotangent[:3])
     values = stacked(rows, cotangent.inequality, cotangent.equality)
     held = jnp.zeros_like(point.controls)
@@ -86,13 +80,13 @@ def _attach_backward(adjoint, residuals, cotangent):
         direction.costates,
         *unstacked(rows, along_rows),
     )
-    # What a bound feels: through a control that it fixes, or through the barrier.
+    # What a bound feels, through a control that it holds.
     pushed = control_gradient(system, direction, False)
     pushed += rows.jacobian.transposed_times(along_rows)[0][:, model.q.shape[1] :]
-    fixed = jnp.where(bounds.free, 0.0, cotangent.controls - pushed)
+    fixed = jnp.where(free, 0.0, cotangent.controls - pushed)
     at_upper = multipliers(whole, point).upper > 0
-    toward_upper = jnp.where(at_upper, fixed, 0.0) + bounds.upper_barrier * direction.controls
-    toward_lower = jnp.where(at_upper, 0.0, fixed) + bounds.lower_barrier * direction.controls
+    toward_upper = jnp.where(at_upper, fixed, 0.0)
+    toward_lower = jnp.where(at_upper, 0.0, fixed)
 
     def slope(theta):
         whole = eqx.combine(theta, rest)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.functions import ParametricFunction, parametric
-from jaxmpc.soft import Soft, check_soft
+from jaxmpc.soft import Soft, as_array, check_soft
 
 _FUNCTIONS = (
     "dynamics",
@@ -101,7 +101,7 @@ class Problem:
                 f"Problem: {field} must be a pair (lower, upper), each None, a scalar, [{size}] "
                 f"or [T, {size}]; got {_kind(bounds)}."
             )
-        bounds = tuple(_as_array(bound) for bound in bounds)
+        bounds = tuple(as_array(bound) for bound in bounds)
         object.__setattr__(self, field, bounds)
         for name, bound in zip(("lower", "upper"), bounds, strict=True):
             if bound is None:
@@ -142,14 +142,6 @@ class Problem:
     def state_limits(self, n: int, dtype) -> tuple[Float[Array, "T n"], Float[Array, "T n"]]:
         """The bounds of the states x_1 .. x_T as two full arrays."""
         return _full_bounds(self.state_bounds, (self.horizon, n), dtype)
-
-
-def _as_array(bound):
-    """A list of numbers as the array that it stands for; anything else as it is."""
-    if not isinstance(bound, list | tuple):
-        return bound
-    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(bound))
-    return jnp.asarray(bound) if traced else np.asarray(bound)
 
 
 def _full_bounds(bounds, shape: tuple[int, int], dtype):

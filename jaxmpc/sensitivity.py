@@ -7,23 +7,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmpc.active_rows import KKTPoint, Theta, active_rows, stacked, unstacked
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.arguments import check_state
 from jaxmpc.kkt_system import (
-    KKTPoint,
-    Theta,
-    active_bounds,
-    active_rows,
+    free_controls,
     lagrangian,
     lagrangian_control_gradient,
     multipliers,
     point_from,
     quadratic_model,
-    stacked,
-    unstacked,
 )
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
-from jaxmpc.lq.differentiable import control_gradient
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Multipliers, Solution
 
@@ -88,10 +83,8 @@ def solution_jvp(
     theta_dot = _full_tangent(theta, tangents)
     point = _point(theta, solution)
     model = quadratic_model(adjoint, theta, point)
-    bounds = active_bounds(adjoint, theta, point, model)
+    free = free_controls(theta, point)
     rows = active_rows(theta, point)
-    barrier = bounds.lower_barrier + bounds.upper_barrier
-    model = model._replace(R=model.R + jax.vmap(jnp.diag)(barrier))
     different, rest = eqx.partition(theta, eqx.is_inexact_array)
 
     def along(function):
@@ -101,30 +94,21 @@ def solution_jvp(
     conditions = jax.grad(lagrangian, (1, 2, 3, 4, 5))
     _, (q, r, defects, *changes) = along(lambda theta: conditions(theta, *point))
     _, (lower, upper) = along(lambda theta: theta[0].limits(x0.dtype))
-    at_upper = multipliers(theta, point).upper > 0
-    fixed = jnp.where(at_upper, upper, lower)
-    r_barrier = r - bounds.lower_barrier * lower - bounds.upper_barrier * upper
-    system = model._replace(q=q, r=r_barrier, c=defects[1:], x0=defects[0])
+    active = multipliers(theta, point)
+    fixed = jnp.where(active.upper > 0, upper, lower)
+    system = model._replace(q=q, r=r, c=defects[1:], x0=defects[0])
     values = jax.tree.map(jnp.negative, stacked(rows, *changes))
-    matrices = constrained_factor(system, rows.jacobian, bounds.free)
+    matrices = constrained_factor(system, rows.jacobian, free)
     step, along_rows = solve_rows(system, rows.jacobian, values, matrices, fixed)
     change = KKTPoint(step.states, step.controls, step.costates, *unstacked(rows, along_rows))
-    # A multiplier balances the gradient where its bound is active.
-    signed = control_gradient(system, step)
-    signed += rows.jacobian.transposed_times(along_rows)[0][:, x0.shape[0] :]
-    active = multipliers(theta, point)
+    _, multipliers_dot = jax.jvp(
+        lambda d, point: multipliers(eqx.combine(d, rest), point),
+        (different, point),
+        (theta_dot, change),
+    )
     _, cost = along(lambda theta: lagrangian(theta, *point))
     cost = cost + jnp.sum(active.lower * lower) - jnp.sum(active.upper * upper)
-    tangent = SolutionTangent(
-        step.states,
-        step.controls,
-        cost,
-        step.costates,
-        multipliers(theta, change)._replace(
-            lower=jnp.where(active.lower > 0, signed, 0.0),
-            upper=jnp.where(active.upper > 0, -signed, 0.0),
-        ),
-    )
+    tangent = SolutionTangent(step.states, step.controls, cost, step.costates, multipliers_dot)
     if adjoint.on_failure == "keep":
         return tangent
     instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
@@ -143,7 +127,7 @@ def gradient_diagnostics(
     theta: Theta = (problem, x0, params)
     point = _point(theta, solution)
     model = quadratic_model(ImplicitAdjoint(), theta, point)
-    free = active_bounds(ImplicitAdjoint(), theta, point, model).free
+    free = free_controls(theta, point)
     rows = active_rows(theta, point)
     matrices = constrained_factor(model, rows.jacobian, free)
     pivots = jnp.where(free, matrices.Quu.pivots, jnp.nan)

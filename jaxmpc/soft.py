@@ -42,6 +42,10 @@ class Soft:
     linear: Any
     quadratic: Any = None
 
+    def __post_init__(self):
+        for field in ("linear", "quadratic"):
+            object.__setattr__(self, field, as_array(getattr(self, field)))
+
     def weights(self, name: str, size: int, dtype):
         """Both weights as [size] for the constraint `name`; those of hard rows are inf and zero."""
         linear = self._full(name, "linear", self.linear, size, dtype)
@@ -58,6 +62,14 @@ class Soft:
                 f"one weight for each row of {name}; got {weight.shape}."
             )
         return jnp.broadcast_to(weight, (size,))
+
+
+def as_array(value):
+    """A list of numbers as the array that it stands for; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+    return jnp.asarray(value) if traced else np.asarray(value)
 
 
 def check_soft(soft, given: set[str]):

@@ -9,6 +9,7 @@ from jaxmpc.arguments import check_arguments
 from jaxmpc.closures import check_and_hoist, close_over_static
 from jaxmpc.implicit import differentiable
 from jaxmpc.problem import Problem
+from jaxmpc.smoothing import smoothed
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
@@ -81,7 +82,8 @@ def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
         point = unroll(solver, problem, x0, params, guess, adjoint.iterations)
     else:
         point = run(solver, *jax.lax.stop_gradient(theta), guess)
-        point = differentiable(adjoint, theta, point)
+        attach = smoothed if adjoint.smoothing else differentiable
+        point = attach(adjoint, theta, point)
     converged = point.status == Status.converged
     return Solution(converged=converged, **point._asdict())
 

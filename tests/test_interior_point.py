@@ -1,9 +1,4 @@
-"""The interior point: the same answers as ILQR where both apply, and constraints besides bounds.
-
-General constraints are not open to users yet; the tests of them go past `solve`'s check.
-"""
-
-import importlib
+"""The interior point: the same answers as ILQR where both apply, and constraints besides bounds."""
 
 import jax
 import jax.flatten_util
@@ -15,7 +10,6 @@ import pytest
 import jaxmpc
 from jaxmpc.solvers import filter as filters
 
-SOLVE = importlib.import_module("jaxmpc.solve")  # the function hides its module
 TIGHT = jaxmpc.InteriorPoint(tolerance=1e-11)
 
 
@@ -152,8 +146,7 @@ CART = {
 
 def solve_cart(params, x0, state_limit):
     problem = cart_problem(state_limit)
-    adjoint = jaxmpc.ImplicitAdjoint()
-    return SOLVE._solve(TIGHT, adjoint, problem, x0, params, (None, None))
+    return jaxmpc.solve(problem, x0, params, solver=TIGHT)
 
 
 def cart_loss(params, x0, state_limit):

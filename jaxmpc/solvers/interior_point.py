@@ -32,7 +32,12 @@ from jaxmpc.solvers.iterate import (
 )
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
 from jaxmpc.solvers.merit import merit_of, residuals_of, violation, violation_of_hard
-from jaxmpc.solvers.options import check_choice, check_positive, default_tolerance
+from jaxmpc.solvers.options import (
+    check_choice,
+    check_not_negative,
+    check_positive,
+    default_tolerance,
+)
 from jaxmpc.trajectory import open_loop
 from jaxmpc.trajectory.constraints import join, split, violations
 
@@ -93,6 +98,9 @@ class InteriorPoint:
             and 1e-4 in float32.
         hessian: "exact" is the Lagrangian's; "gauss_newton" leaves out the curvature of dynamics
             and constraints: cheaper iterations, but more of them.
+        barrier: the barrier parameter to stop at, in units of cost. Zero: the solution. Positive:
+            the point of the central path where distance times multiplier of each inequality is
+            `barrier`, which is smooth in all that the problem depends on.
 
     Sources: Waechter and Biegler (2006), 'On the implementation of an interior-point filter
     line-search algorithm for large-scale nonlinear programming'; Rao, Wright and Rawlings (1998)
@@ -102,11 +110,13 @@ class InteriorPoint:
     max_iterations: int = 500
     tolerance: float | None = None
     hessian: str = "exact"
+    barrier: float = 0.0
 
     def __post_init__(self):
         check_positive("InteriorPoint", "max_iterations", self.max_iterations, whole=True)
         check_positive("InteriorPoint", "tolerance", self.tolerance, optional=True)
         check_choice("InteriorPoint", "hessian", self.hessian, ("exact", "gauss_newton"))
+        check_not_negative("InteriorPoint", "barrier", self.barrier)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """Slacks and multipliers around the guess, with controls moved inside their bounds."""
@@ -129,7 +139,7 @@ class InteriorPoint:
             warm = _warm(problem, params, setting, point, guess.dual)
             usable = guess.dual.usable
             point = jax.tree.map(lambda new, old: jnp.where(usable, new, old), warm, point)
-            mu = jnp.where(usable, _WARM_MU, mu)
+            mu = jnp.where(usable, jnp.maximum(_WARM_MU, self.barrier * setting.scale), mu)
         values = evaluate(problem, params, setting, point)
         zeros = jnp.zeros_like(controls)
         count = jnp.zeros_like(one, dtype=jnp.int32)
@@ -159,11 +169,13 @@ class InteriorPoint:
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
         values = evaluate(problem, params, setting, point)
         expansion = expand(problem, params, setting, point, self.hessian == "exact")
-        residuals = residuals_of(expansion, point, values, setting, 0.0, setting.unit)
+        last_mu = self.barrier * setting.unit
+        residuals = residuals_of(expansion, point, values, setting, last_mu, setting.unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
         solved = residuals.largest() <= tolerance
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
-        mu = _lowered(state.mu, expansion, point, values, setting, tolerance)
+        least = jnp.maximum(last_mu, tolerance * setting.unit / 10)
+        mu = _lowered(state.mu, expansion, point, values, setting, least)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)
         model = condensed(expansion, point, values, row_model(point, values, setting, mu))
@@ -293,9 +305,9 @@ def _factorise(state: InteriorPointState, setting: Setting, model: LQProblem) ->
     )
 
 
-def _lowered(mu, expansion: Expansion, point: Iterate, values: Values, setting: Setting, tolerance):
+def _lowered(mu, expansion: Expansion, point: Iterate, values: Values, setting: Setting, least):
     """The barrier parameter, lowered as often as the barrier problem counts as solved."""
-    least, one = tolerance * setting.unit / 10, jnp.ones_like(mu)
+    one = jnp.ones_like(mu)
     for _ in range(4):
         error = residuals_of(expansion, point, values, setting, mu, one).largest()
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
