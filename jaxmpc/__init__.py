@@ -13,11 +13,13 @@ from jaxmpc.adjoint import (
     UnrolledAdjoint as UnrolledAdjoint,
 )
 from jaxmpc.describe import describe as describe
+from jaxmpc.diagnostics import (
+    GradientDiagnostics as GradientDiagnostics,
+    gradient_diagnostics as gradient_diagnostics,
+)
 from jaxmpc.problem import Problem as Problem
 from jaxmpc.sensitivity import (
-    GradientDiagnostics as GradientDiagnostics,
     SolutionTangent as SolutionTangent,
-    gradient_diagnostics as gradient_diagnostics,
     solution_jvp as solution_jvp,
 )
 from jaxmpc.soft import Soft as Soft

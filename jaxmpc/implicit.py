@@ -23,7 +23,7 @@ from jaxmpc.kkt_system import (
     free_controls,
     lagrangian,
     multipliers,
-    point_from,
+    point_of,
     quadratic_model,
 )
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
@@ -160,9 +160,7 @@ def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Poin
     theta, rest = eqx.partition(theta, eqx.is_inexact_array)
     converged = point.status == Status.converged
     whole_theta = eqx.combine(theta, rest)
-    returned = point_from(
-        whole_theta, point.states, point.controls, point.costates, point.multipliers
-    )
+    returned = point_of(whole_theta, point)
     kkt_point: KKTPoint = attach(adjoint, theta, rest, returned, converged)
 
     def whole(function):

@@ -10,17 +10,19 @@ from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import terminal_cost
-from jaxmpc.solution import Gains, Multipliers
+from jaxmpc.solution import Gains, Multipliers, Solution
+from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import BoundMultipliers, lagrangian_hessian, linearize
 from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 
 
-def point_from(theta: Theta, states, controls, costates, multipliers: Multipliers) -> KKTPoint:
-    """The KKT point of a solution's fields."""
+def point_of(theta: Theta, solution: Solution | Point) -> KKTPoint:
+    """The KKT point of a solution, or of what a solver returned."""
     problem, x0, params = theta
-    rows = join(without_control_bounds(problem), x0, params, multipliers._asdict())
-    equality = Rows(multipliers.stage_equality, multipliers.terminal_equality)
-    return KKTPoint(states, controls, costates, rows, equality)
+    given = solution.multipliers
+    rows = join(without_control_bounds(problem), x0, params, given._asdict())
+    equality = Rows(given.stage_equality, given.terminal_equality)
+    return KKTPoint(solution.states, solution.controls, solution.costates, rows, equality)
 
 
 def lagrangian(theta: Theta, states, controls, costates, inequality, equality):

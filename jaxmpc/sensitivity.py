@@ -1,11 +1,11 @@
-"""Forward-mode derivatives of a solution, and how far its derivatives can be trusted."""
+"""Forward-mode derivatives of a solution."""
 
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.active_rows import KKTPoint, Theta, active_rows, stacked, unstacked
 from jaxmpc.adjoint import ImplicitAdjoint
@@ -13,14 +13,14 @@ from jaxmpc.arguments import check_state
 from jaxmpc.kkt_system import (
     free_controls,
     lagrangian,
-    lagrangian_control_gradient,
     multipliers,
-    point_from,
+    point_of,
     quadratic_model,
 )
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Multipliers, Solution
+from jaxmpc.smoothing import barrier_problem, central_path, path_multipliers
+from jaxmpc.solution import Multipliers, Solution, Status
 
 
 class SolutionTangent(NamedTuple):
@@ -31,28 +31,6 @@ class SolutionTangent(NamedTuple):
     cost: Float[Array, ""]
     costates: Float[Array, "T1 n"]
     multipliers: Multipliers
-
-
-class GradientDiagnostics(NamedTuple):
-    """How well the KKT system at a solution determines its derivative.
-
-    Attributes:
-        smallest_pivot: of the reduced Hessian (the Riccati recursion's Quu on the free
-            controls), in units of cost per unit of control squared. Not positive: the point is
-            no strict minimum, and its derivative means nothing.
-        condition: the largest pivot divided by the smallest one; inf if that is not positive.
-        complementarity_margin: the least, over the finite bounds, of max(multiplier, curvature
-            times distance), in units of cost per unit of control. Near zero: a bound is weakly
-            active, and the solution has a kink in the parameters there.
-        kkt_residual: the largest scaled residual of the solution; derivatives are as accurate.
-        active: how many control bounds are active (those that fix a control included).
-    """
-
-    smallest_pivot: Float[Array, ""]
-    condition: Float[Array, ""]
-    complementarity_margin: Float[Array, ""]
-    kkt_residual: Float[Array, ""]
-    active: Int[Array, ""]
 
 
 def solution_jvp(
@@ -69,19 +47,64 @@ def solution_jvp(
     Args:
         problem, x0, params: what was solved.
         solution: its solution.
-        tangents: (x0_dot, params_dot) or (x0_dot, params_dot, control_bounds_dot), each of the
-            structure of what it is a tangent of; None stands for zero, also inside.
+        tangents: (x0_dot, params_dot), and then, if wanted, control_bounds_dot and
+            state_bounds_dot, each of the structure of what it is a tangent of; None stands for
+            zero, also inside.
         adjoint: `hessian`, `smoothing`, `damping` and `on_failure` mean what they mean there.
 
     Raises:
-        ValueError: if `tangents` does not have two or three entries, or the wrong structure.
+        ValueError: if `tangents` does not have two to four entries, or the wrong structure.
 
     Source: as for `solve`; the KKT system K d = -(d KKT / d theta) theta_dot.
     """
     x0 = check_state(x0)
     theta = jax.tree.map(_as_array, (problem, x0, params))
     theta_dot = _full_tangent(theta, tangents)
-    point = _point(theta, solution)
+    point = point_of(theta, solution)
+    converged = solution.converged
+    if adjoint.smoothing:
+        cost = _directional(adjoint, theta, theta_dot, point).cost
+        tangent, converged = _along_path(adjoint, theta, theta_dot, solution)
+        tangent = tangent._replace(cost=cost)
+    else:
+        tangent = _directional(adjoint, theta, theta_dot, point)
+    if adjoint.on_failure == "keep":
+        return tangent
+    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
+    return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), tangent)
+
+
+def _along_path(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Solution):
+    """The tangent of the central path instead, and whether that was found."""
+    kappa = adjoint.smoothing
+    central = central_path(adjoint, theta, solution)
+    different, rest = eqx.partition(theta, eqx.is_inexact_array)
+
+    def of_path(different):
+        theta = eqx.combine(different, rest)
+        return barrier_problem(theta, kappa), *theta[1:]
+
+    def pushes(different, point):
+        theta = eqx.combine(different, rest)
+        return path_multipliers(theta, kappa, point.states, point.controls, point.equality)
+
+    theta_of_path = of_path(different)
+    arrays_of_path = lambda *args: eqx.filter(of_path(*args), eqx.is_inexact_array)  # noqa: E731
+    _, path_dot = jax.jvp(arrays_of_path, (different,), (theta_dot,))
+    point = point_of(theta_of_path, central)
+    tangent, change = _directional_change(adjoint, theta_of_path, path_dot, point)
+    _, multipliers_dot = jax.jvp(pushes, (different, point), (theta_dot, change))
+    converged = central.status == Status.converged
+    return tangent._replace(multipliers=multipliers_dot), converged
+
+
+def _directional(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point: KKTPoint):
+    return _directional_change(adjoint, theta, theta_dot, point)[0]
+
+
+def _directional_change(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point: KKTPoint):
+    """The tangent at a KKT point, and the change of that point."""
+    dtype = point.states.dtype
     model = quadratic_model(adjoint, theta, point)
     free = free_controls(theta, point)
     rows = active_rows(theta, point)
@@ -93,7 +116,7 @@ def solution_jvp(
     # The KKT conditions' own change: the linear terms of an LQ problem.
     conditions = jax.grad(lagrangian, (1, 2, 3, 4, 5))
     _, (q, r, defects, *changes) = along(lambda theta: conditions(theta, *point))
-    _, (lower, upper) = along(lambda theta: theta[0].limits(x0.dtype))
+    _, (lower, upper) = along(lambda theta: theta[0].limits(dtype))
     active = multipliers(theta, point)
     fixed = jnp.where(active.upper > 0, upper, lower)
     system = model._replace(q=q, r=r, c=defects[1:], x0=defects[0])
@@ -109,54 +132,7 @@ def solution_jvp(
     _, cost = along(lambda theta: lagrangian(theta, *point))
     cost = cost + jnp.sum(active.lower * lower) - jnp.sum(active.upper * upper)
     tangent = SolutionTangent(step.states, step.controls, cost, step.costates, multipliers_dot)
-    if adjoint.on_failure == "keep":
-        return tangent
-    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
-    return jax.tree.map(lambda leaf: jnp.where(solution.converged, leaf, instead), tangent)
-
-
-def gradient_diagnostics(
-    problem: Problem, x0: Float[Array, " n"], params: PyTree, solution: Solution
-) -> GradientDiagnostics:
-    """Measure at a solution what its derivatives depend on; for a batch use `jax.vmap`.
-
-    Source: Nocedal and Wright (2006), section 12.5 (second-order sufficiency, strict
-    complementarity).
-    """
-    x0 = check_state(x0)
-    theta: Theta = (problem, x0, params)
-    point = _point(theta, solution)
-    model = quadratic_model(ImplicitAdjoint(), theta, point)
-    free = free_controls(theta, point)
-    rows = active_rows(theta, point)
-    matrices = constrained_factor(model, rows.jacobian, free)
-    pivots = jnp.where(free, matrices.Quu.pivots, jnp.nan)
-    smallest = jnp.nanmin(jnp.where(jnp.any(free), pivots, jnp.inf))
-    largest = jnp.nanmax(jnp.where(jnp.any(free), pivots, jnp.inf))
-    lower, upper = problem.limits(x0.dtype)
-    curvature = jnp.abs(jnp.diagonal(model.R, axis1=1, axis2=2))
-    gradient = lagrangian_control_gradient(theta, point)
-
-    def margin(distance, push):
-        judged = jnp.isfinite(distance) & (lower < upper)
-        return jnp.min(jnp.where(judged, jnp.maximum(curvature * distance, push), jnp.inf))
-
-    return GradientDiagnostics(
-        smallest_pivot=smallest,
-        condition=jnp.where(smallest > 0, largest / smallest, jnp.inf),
-        complementarity_margin=jnp.minimum(
-            margin(solution.controls - lower, jnp.maximum(gradient, 0.0)),
-            margin(upper - solution.controls, jnp.maximum(-gradient, 0.0)),
-        ),
-        kkt_residual=solution.residuals.largest(),
-        active=jnp.sum(~free),
-    )
-
-
-def _point(theta: Theta, solution: Solution) -> KKTPoint:
-    return point_from(
-        theta, solution.states, solution.controls, solution.costates, solution.multipliers
-    )
+    return tangent, change
 
 
 def _as_array(leaf):
@@ -166,13 +142,14 @@ def _as_array(leaf):
 
 def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
     """A tangent for every floating-point array in theta; zeros where none was given."""
-    if not isinstance(tangents, tuple | list) or len(tangents) not in (2, 3):
+    if not isinstance(tangents, tuple | list) or len(tangents) not in (2, 3, 4):
         raise ValueError(
-            "solution_jvp: tangents must be (x0_dot, params_dot) or (x0_dot, params_dot, "
-            f"control_bounds_dot); got {type(tangents).__name__} of length "
+            "solution_jvp: tangents must be (x0_dot, params_dot), (x0_dot, params_dot, "
+            "control_bounds_dot) or (x0_dot, params_dot, control_bounds_dot, state_bounds_dot); "
+            f"got {type(tangents).__name__} of length "
             f"{len(tangents) if hasattr(tangents, '__len__') else 'unknown'}."
         )
-    bounds_dot = tangents[2] if len(tangents) == 3 else None
+    controls_dot, states_dot = (*tangents[2:], None, None)[:2]
     arrays = eqx.filter(theta, eqx.is_inexact_array)
     zeros = jax.tree.map(jnp.zeros_like, arrays)
 
@@ -190,9 +167,10 @@ def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
             error.add_note(f"solution_jvp: the tangent of {name} does not have its structure.")
             raise
 
-    # The bounds are the first leaves of a problem; its functions' arrays follow.
-    bounds = zeros[0].control_bounds
-    leaves = jax.tree.leaves(fill("control_bounds", bounds, bounds_dot))
-    leaves += jax.tree.leaves(zeros[0])[len(leaves) :]
-    problem_dot = jax.tree.unflatten(jax.tree.structure(zeros[0]), leaves)
+    # The bounds are the first leaves of a problem; those of its functions follow.
+    own = zeros[0]
+    leaves = jax.tree.leaves(fill("control_bounds", own.control_bounds, controls_dot))
+    leaves += jax.tree.leaves(fill("state_bounds", own.state_bounds, states_dot))
+    leaves += jax.tree.leaves(own)[len(leaves) :]
+    problem_dot = jax.tree.unflatten(jax.tree.structure(own), leaves)
     return problem_dot, fill("x0", zeros[1], tangents[0]), fill("params", zeros[2], tangents[1])

@@ -21,7 +21,7 @@ from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.implicit import differentiable
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
-from jaxmpc.solution import Multipliers, Status, multipliers_of_bounds
+from jaxmpc.solution import Multipliers, Solution, Status, multipliers_of_bounds
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, Point, WarmStart, run
 from jaxmpc.trajectory.constraints import (
@@ -43,32 +43,43 @@ def smoothed(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
 
     The cost keeps its own: it has no kink.
     """
-    kappa, plain = adjoint.smoothing, dataclasses.replace(adjoint, smoothing=0.0)
-    problem, x0, params = jax.lax.stop_gradient(theta)
-    dual = WarmStart(point.costates, point.multipliers, point.status == Status.converged)
-    guess = Guess(point.controls, point.states, dual)
-    # Near a kink the derivative's relative error is that of the residual in units of kappa.
-    tolerance = max(1e-8 * kappa, float(jnp.finfo(x0.dtype).eps) ** 0.7)
-    solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
-    central = run(solver, problem, x0, params, guess)
-    status = jnp.where(point.status == Status.converged, central.status, point.status)
-    central = _without_inequalities((problem, x0, params), central._replace(status=status))
-    problem, x0, params = theta
-    barrier = differentiable(plain, (barrier_problem(theta, kappa), x0, params), central)
-    own = differentiable(plain, theta, point)
-    pushes = _multipliers(theta, kappa, barrier)
+    plain = dataclasses.replace(adjoint, smoothing=0.0)
+    central = central_path(adjoint, theta, point)
+    _, x0, params = theta
+    theta_of_path = (barrier_problem(theta, adjoint.smoothing), x0, params)
+    path = differentiable(plain, theta_of_path, central)
+    hard = Rows(path.multipliers.stage_equality, path.multipliers.terminal_equality)
+    pushes = path_multipliers(theta, adjoint.smoothing, path.states, path.controls, hard)
 
     def with_derivative(field: str, surrogate):
         return straight_through(getattr(point, field), surrogate)
 
     return point._replace(
-        cost=own.cost,
-        states=with_derivative("states", barrier.states),
-        controls=with_derivative("controls", barrier.controls),
-        costates=with_derivative("costates", barrier.costates),
+        cost=differentiable(plain, theta, point).cost,
+        states=with_derivative("states", path.states),
+        controls=with_derivative("controls", path.controls),
+        costates=with_derivative("costates", path.costates),
         multipliers=with_derivative("multipliers", pushes),
-        gains=with_derivative("gains", barrier.gains),
+        gains=with_derivative("gains", path.gains),
     )
+
+
+def central_path(adjoint: ImplicitAdjoint, theta: Theta, point: Point | Solution) -> Point:
+    """The point of the central path near a solution, as one of `barrier_problem`; a constant.
+
+    Its status is that of the solution, if that did not converge.
+    """
+    kappa = adjoint.smoothing
+    theta = problem, x0, params = jax.lax.stop_gradient(theta)
+    converged = point.status == Status.converged
+    dual = WarmStart(point.costates, point.multipliers, converged)
+    # Near a kink the derivative's relative error is that of the residual in units of kappa.
+    tolerance = max(1e-8 * kappa, float(jnp.finfo(x0.dtype).eps) ** 0.7)
+    solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
+    guess = jax.lax.stop_gradient(Guess(point.controls, point.states, dual))
+    central = run(solver, problem, x0, params, guess)
+    status = jnp.where(converged, central.status, point.status)
+    return _without_inequalities(theta, central._replace(status=status))
 
 
 @jax.custom_vjp
@@ -230,8 +241,8 @@ def _without_inequalities(theta: Theta, point: Point) -> Point:
     return point._replace(multipliers=kept)
 
 
-def _multipliers(theta: Theta, kappa: float, point: Point) -> Multipliers:
-    """Those of all constraints at a point of the central path: the barriers' slopes."""
+def path_multipliers(theta: Theta, kappa: float, states, controls, equality: Rows) -> Multipliers:
+    """Those of all constraints on the central path: the barriers' slopes, and `equality`."""
     problem, x0, params = theta
     rows_g, rows_h = (Rows(*rows) for rows in present(problem, x0, params))
     price_g, price_h = penalties(problem, x0, params)
@@ -241,14 +252,14 @@ def _multipliers(theta: Theta, kappa: float, point: Point) -> Multipliers:
         barriers = _Barriers(counts, linear, quadratic, kappa, equality)
         return jax.grad(lambda values: jnp.sum(barriers(values)))(values)
 
-    g = inequalities(problem, point.states, point.controls, params)
-    h = equalities(problem, point.states, point.controls, params)
+    g = inequalities(problem, states, controls, params)
+    h = equalities(problem, states, controls, params)
     z = jax.tree.map(partial(slope, equality=False), rows_g, *price_g, g)
     y = jax.tree.map(partial(slope, equality=True), soft_h, *price_h, h)
-    own = point.multipliers
     parts = split(problem, x0, params, z)
-    return own._replace(
-        stage_equality=own.stage_equality + y.stage,
-        terminal_equality=own.terminal_equality + y.terminal,
+    none = jnp.zeros_like(controls)
+    return multipliers_of_bounds(none, none, states)._replace(
+        stage_equality=equality.stage + y.stage,
+        terminal_equality=equality.terminal + y.terminal,
         **parts,
     )

@@ -19,7 +19,7 @@ LAYERS = [
     ["smoothing"],
     ["closures", "arguments"],
     ["solve"],
-    ["sensitivity", "describe", "batch", "control"],
+    ["sensitivity", "diagnostics", "describe", "batch", "control"],
     ["learning"],
     ["interop", "plot", "__main__"],
 ]

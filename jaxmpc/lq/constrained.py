@@ -14,8 +14,6 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor, LQSolution, factor, substitute
 from jaxmpc.lq.rows import Jacobian, Rows
 
-_STEPS = 2
-
 
 def dual_regularization(dtype) -> float:
     """delta: as small as rounding in J'J / delta allows."""
@@ -53,7 +51,7 @@ def solve_rows(
     Differentiable, to any order, in everything but `matrices`, which must be those of
     `constrained_factor`.
     """
-    solution, multipliers = _multiplier_steps(problem, jacobian, values, matrices, fixed)
+    solution, multipliers = multiplier_steps(problem, jacobian, values, matrices, fixed)
     if not any(leaf.size for leaf in values):
         return solution, multipliers
     # Once more for what is left of the KKT conditions: J z - values is rounded, and delta divides.
@@ -69,19 +67,27 @@ def solve_rows(
     )
     missing = jax.tree.map(jnp.subtract, values, _reached(jacobian, solution))
     held = jnp.zeros_like(fixed)
-    change, more = _multiplier_steps(rest, jacobian, missing, matrices, held)
+    change, more = multiplier_steps(rest, jacobian, missing, matrices, held)
     better = [a + b for a, b in zip(point, change[:3], strict=True)]
     solution = solution._replace(states=better[0], controls=better[1], costates=better[2])
     return solution, jax.tree.map(jnp.add, multipliers, more)
 
 
-def _multiplier_steps(problem: LQProblem, jacobian: Jacobian, values: Rows, matrices, fixed):
+def multiplier_steps(
+    problem: LQProblem,
+    jacobian: Jacobian,
+    values: Rows,
+    matrices: Factor,
+    fixed: Float[Array, "T m"],
+    steps: int = 2,
+) -> tuple[LQSolution, Rows]:
+    """Steps of the method of multipliers from multipliers of zero."""
     delta = dual_regularization(problem.q.dtype)
     n = problem.q.shape[1]
     whole = penalised(problem, jacobian)
     multipliers = jax.tree.map(jnp.zeros_like, values)
     solution = None
-    for _ in range(_STEPS if any(leaf.size for leaf in values) else 1):
+    for _ in range(steps if any(leaf.size for leaf in values) else 1):
         pull = jax.tree.map(lambda y, b: y - b / delta, multipliers, values)
         stages, last = jacobian.transposed_times(pull)
         pulled = whole._replace(
