@@ -22,8 +22,8 @@ from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.options import default_tolerance
-from jaxmpc.trajectory.constraints import inequality_jacobian, without_control_bounds
-from jaxmpc.trajectory.row_kinds import penalties, present
+from jaxmpc.trajectory.constraints import rows_jacobian, without_control_bounds
+from jaxmpc.trajectory.row_kinds import row_kinds
 
 _ITERATIONS = 30  # of the power method
 
@@ -91,7 +91,6 @@ def gradient_diagnostics(
     residual = solution.residuals.largest()
     reliable = solution.converged & (smallest > 0) & (weak == 0)
     reliable &= independence > jnp.finfo(x0.dtype).eps ** 0.5
-    masks = (rows.inequality, rows.equality)
     return GradientDiagnostics(
         reliable=reliable,
         smallest_pivot=smallest,
@@ -100,7 +99,7 @@ def gradient_diagnostics(
         complementarity_margin=jnp.minimum(bounds.least, inequalities.least),
         weakly_active=weak,
         kkt_residual=residual,
-        active=jnp.sum(~free) + sum(jnp.sum(mask) for mask in jax.tree.leaves(masks)),
+        active=jnp.sum(~free) + jnp.sum(rows.rows.flat()),
     )
 
 
@@ -137,9 +136,8 @@ def _margin_of_rows(theta: Theta, point: KKTPoint, model: LQProblem, loose: Fact
     """The same over the inequality rows; a soft one has a second kink where its price is met."""
     problem, x0, params = theta
     other = without_control_bounds(problem)
-    exists = Rows(*present(other, x0, params)[0])
-    terms = row_terms(theta, point)
-    jacobian = inequality_jacobian(other, point.states, point.controls, params)
+    kinds, terms = row_kinds(other, x0, params), row_terms(theta, point)
+    jacobian = rows_jacobian(other, point.states, point.controls, params)
     F = jnp.concatenate([model.A, model.B], axis=2)
     H = jnp.concatenate(
         [
@@ -154,28 +152,25 @@ def _margin_of_rows(theta: Theta, point: KKTPoint, model: LQProblem, loose: Fact
         jnp.einsum("pi,ij,pj->p", jacobian.terminal, model.Q[-1], jacobian.terminal),
     )
     # To move a row by d takes a step d J' / |J|^2: the curvature along it.
-    length = jax.tree.map(lambda J: jnp.sum(J**2, axis=-1), Rows(*jacobian))
-    curvature = jax.tree.map(lambda b, w: jnp.abs(b) / jnp.where(w > 0, w, 1.0) ** 2, bend, length)
-    price = penalties(other, x0, params)[0]
-
-    def both(exists, g, z, curvature, linear, quadratic):
-        over = jnp.maximum(g, 0.0)
-        soft = exists & jnp.isfinite(linear)
-        rest = jnp.where(soft, linear, 0.0) + quadratic * over - z
-        return [
-            _margin(exists, curvature, jnp.maximum(-g, 0.0), z),
-            _margin(soft, curvature, over, rest),
+    length = Rows(*(jnp.sum(J**2, axis=-1) for J in jacobian)).flat()
+    curvature = jnp.abs(bend.flat()) / jnp.where(length > 0, length, 1.0) ** 2
+    present, inequality = kinds.present.flat(), kinds.inequality.flat()
+    soft = present & jnp.isfinite(kinds.linear.flat())
+    excess = jnp.where(inequality, jnp.maximum(terms.values, 0.0), jnp.abs(terms.values))
+    z = jnp.where(inequality, terms.multipliers, jnp.abs(terms.multipliers))
+    price = jnp.where(soft, kinds.linear.flat(), 0.0) + kinds.quadratic.flat() * excess
+    distance = jnp.maximum(-terms.values, 0.0)
+    return _together(
+        [
+            _margin(present & inequality, curvature, distance, z),
+            _margin(soft, curvature, excess, price - z),
         ]
-
-    rows = zip(exists, terms.g, terms.multipliers_g, curvature, *price, strict=True)
-    return _together([margin for row in rows for margin in both(*row)])
+    )
 
 
 def _independence(model: LQProblem, rows: ActiveRows, held: Factor, loose: Factor):
     """Extreme eigenvalues of S = J K^-1 J' by the power method, K on the free controls."""
-    masks = (rows.inequality, rows.equality)
-    stage = jnp.concatenate([mask.stage for mask in masks], axis=1)
-    exists = Rows(stage, jnp.concatenate([mask.terminal for mask in masks]))
+    exists = rows.rows
     if not any(leaf.size for leaf in exists):
         return jnp.ones_like(model.q, shape=())
     lengths = jax.tree.map(lambda J: jnp.sqrt(jnp.sum(J**2, axis=-1)), Rows(*rows.jacobian))

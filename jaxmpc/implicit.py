@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc import kkt_system
-from jaxmpc.active_rows import KKTPoint, Theta, active_rows, stacked, unstacked
+from jaxmpc.active_rows import KKTPoint, Theta, active_rows
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.kkt_system import (
     bound_slope,
@@ -71,14 +71,14 @@ def _attach_backward(adjoint, residuals, cotangent):
     rows = active_rows(whole, point)
     matrices = jax.lax.stop_gradient(constrained_factor(model, rows.jacobian, free))
     system = adjoint_problem(model, *cotangent[:3])
-    values = stacked(rows, cotangent.inequality, cotangent.equality)
+    values = rows.only(cotangent.rows)
     held = jnp.zeros_like(point.controls)
     direction, along_rows = solve_rows(system, rows.jacobian, values, matrices, held)
     toward = KKTPoint(
         direction.states,
         direction.controls,
         direction.costates,
-        *unstacked(rows, along_rows),
+        rows.only(along_rows),
     )
     # What a bound feels, through a control that it holds.
     pushed = control_gradient(system, direction, False)

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.active_rows import KKTPoint, Theta, active_rows, row_terms, stacked
+from jaxmpc.active_rows import KKTPoint, Theta, active_rows, row_terms
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import terminal_cost
-from jaxmpc.solution import Gains, Multipliers, Solution
+from jaxmpc.solution import Gains, Multipliers, Solution, multipliers_of_bounds
 from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import BoundMultipliers, lagrangian_hessian, linearize
 from jaxmpc.trajectory.constraints import join, split, without_control_bounds
@@ -18,14 +18,12 @@ from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 
 def point_of(theta: Theta, solution: Solution | Point) -> KKTPoint:
     """The KKT point of a solution, or of what a solver returned."""
-    problem, x0, params = theta
-    given = solution.multipliers
-    rows = join(without_control_bounds(problem), x0, params, given._asdict())
-    equality = Rows(given.stage_equality, given.terminal_equality)
-    return KKTPoint(solution.states, solution.controls, solution.costates, rows, equality)
+    problem, x0, _ = theta
+    rows = join(without_control_bounds(problem), x0, solution.multipliers._asdict())
+    return KKTPoint(solution.states, solution.controls, solution.costates, rows)
 
 
-def lagrangian(theta: Theta, states, controls, costates, inequality, equality):
+def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
     """cost + sum_t lambda_{t+1} . (f(x_t, u_t) - x_{t+1}) + lambda_0 . (x0 - x_0) + the rows'.
 
     Without the control bounds.
@@ -39,21 +37,19 @@ def lagrangian(theta: Theta, states, controls, costates, inequality, equality):
 
     total = jnp.sum(jax.vmap(stage)(states[:-1], controls, times, costates[1:], states[1:]))
     total = total + terminal_cost(problem, states[-1], params) + costates[0] @ (x0 - states[0])
-    point = KKTPoint(states, controls, costates, inequality, equality)
-    return total + row_terms(theta, point).total
+    return total + row_terms(theta, KKTPoint(states, controls, costates, rows)).total
 
 
 def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> LQProblem:
     """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
     problem, x0, params = theta
-    states, controls, costates, _, _ = point
+    states, controls, costates, rows = point
     n = states.shape[1]
-    terms = row_terms(theta, point)
-    duals = (costates, terms.multipliers_g, terms.multipliers_h)
+    duals = costates, rows.unflat(row_terms(theta, point).multipliers)
     if adjoint.hessian != "exact":
         duals = jax.tree.map(jnp.zeros_like, duals)
     other = without_control_bounds(problem)
-    stages, terminal = lagrangian_hessian(other, states, controls, duals[0], params, *duals[1:])
+    stages, terminal = lagrangian_hessian(other, states, controls, duals[0], params, duals[1])
     if problem.soft is not None:
         soft_stages, soft_terminal = active_rows(theta, point).curvature
         stages, terminal = stages + soft_stages, terminal + soft_terminal
@@ -113,19 +109,9 @@ def multipliers(theta: Theta, point: KKTPoint) -> Multipliers:
     """The multipliers of all constraints at a point."""
     problem, x0, params = theta
     lower, upper = multipliers_of_control_bounds(theta, point)
-    terms = row_terms(theta, point)
-    parts = split(without_control_bounds(problem), x0, params, terms.multipliers_g)
-    nothing = jnp.zeros_like(point.states[1:])
-    return Multipliers(
-        lower=lower,
-        upper=upper,
-        state_lower=parts.get("state_lower", nothing),
-        state_upper=parts.get("state_upper", nothing),
-        stage_inequality=parts.get("stage_inequality", nothing[:, :0]),
-        stage_equality=terms.multipliers_h.stage,
-        terminal_inequality=parts.get("terminal_inequality", nothing[0, :0]),
-        terminal_equality=terms.multipliers_h.terminal,
-    )
+    rows = point.rows.unflat(row_terms(theta, point).multipliers)
+    parts = split(without_control_bounds(problem), x0, params, rows)
+    return multipliers_of_bounds(lower, upper, point.states)._replace(**parts)
 
 
 def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
@@ -138,7 +124,7 @@ def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
     rows = active_rows(theta, point)
     matrices = constrained_factor(model, rows.jacobian, free)
     gradient = lagrangian_control_gradient(theta, point)
-    zeros = stacked(rows, *jax.tree.map(jnp.zeros_like, (point.inequality, point.equality)))
+    zeros = jax.tree.map(jnp.zeros_like, point.rows)
     held = jnp.zeros_like(point.controls)
     linear = model._replace(r=jnp.where(free, gradient, 0.0))
     step, _ = solve_rows(linear, rows.jacobian, zeros, matrices, held)

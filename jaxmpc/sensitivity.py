@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.active_rows import KKTPoint, Theta, active_rows, stacked, unstacked
+from jaxmpc.active_rows import KKTPoint, Theta, active_rows
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.arguments import check_state
 from jaxmpc.kkt_system import (
@@ -86,7 +86,7 @@ def _along_path(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Sol
 
     def pushes(different, point):
         theta = eqx.combine(different, rest)
-        return path_multipliers(theta, kappa, point.states, point.controls, point.equality)
+        return path_multipliers(theta, kappa, point.states, point.controls, point.rows)
 
     theta_of_path = of_path(different)
     arrays_of_path = lambda *args: eqx.filter(of_path(*args), eqx.is_inexact_array)  # noqa: E731
@@ -114,16 +114,16 @@ def _directional_change(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point
         return jax.jvp(lambda d: function(eqx.combine(d, rest)), (different,), (theta_dot,))
 
     # The KKT conditions' own change: the linear terms of an LQ problem.
-    conditions = jax.grad(lagrangian, (1, 2, 3, 4, 5))
-    _, (q, r, defects, *changes) = along(lambda theta: conditions(theta, *point))
+    conditions = jax.grad(lagrangian, (1, 2, 3, 4))
+    _, (q, r, defects, change_of_rows) = along(lambda theta: conditions(theta, *point))
     _, (lower, upper) = along(lambda theta: theta[0].limits(dtype))
     active = multipliers(theta, point)
     fixed = jnp.where(active.upper > 0, upper, lower)
     system = model._replace(q=q, r=r, c=defects[1:], x0=defects[0])
-    values = jax.tree.map(jnp.negative, stacked(rows, *changes))
+    values = jax.tree.map(jnp.negative, rows.only(change_of_rows))
     matrices = constrained_factor(system, rows.jacobian, free)
     step, along_rows = solve_rows(system, rows.jacobian, values, matrices, fixed)
-    change = KKTPoint(step.states, step.controls, step.costates, *unstacked(rows, along_rows))
+    change = KKTPoint(step.states, step.controls, step.costates, rows.only(along_rows))
     _, multipliers_dot = jax.jvp(
         lambda d, point: multipliers(eqx.combine(d, rest), point),
         (different, point),

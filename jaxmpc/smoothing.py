@@ -9,7 +9,6 @@ Source: Wright (1997), Primal-Dual Interior-Point Methods, ch. 1 (the central pa
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,15 +24,13 @@ from jaxmpc.solution import Multipliers, Solution, Status, multipliers_of_bounds
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, Point, WarmStart, run
 from jaxmpc.trajectory.constraints import (
-    equalities,
-    inequalities,
+    EQUALITIES,
+    rows_along,
     split,
-    stage_equality,
-    stage_inequality,
-    terminal_equality,
-    terminal_inequality,
+    stage_rows,
+    terminal_rows,
 )
-from jaxmpc.trajectory.row_kinds import penalties, present
+from jaxmpc.trajectory.row_kinds import RowKinds, row_kinds
 
 _NEWTON_STEPS = 30
 
@@ -79,7 +76,7 @@ def central_path(adjoint: ImplicitAdjoint, theta: Theta, point: Point | Solution
     guess = jax.lax.stop_gradient(Guess(point.controls, point.states, dual))
     central = run(solver, problem, x0, params, guess)
     status = jnp.where(converged, central.status, point.status)
-    return _without_inequalities(theta, central._replace(status=status))
+    return _as_of_path(theta, central._replace(status=status))
 
 
 @jax.custom_vjp
@@ -100,116 +97,108 @@ def barrier_problem(theta: Theta, kappa: float) -> Problem:
     Controls that equal bounds fix stay fixed.
     """
     problem, x0, params = theta
-    rows_g, rows_h = (Rows(*rows) for rows in present(problem, x0, params))
-    price_g, price_h = penalties(problem, x0, params)
-    soft_h = jax.tree.map(lambda p, w: p & jnp.isfinite(w), rows_h, price_h.linear)
+    kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
+    soft = split(problem, x0, params, jax.tree.map(jnp.isfinite, kinds.linear))
 
-    def barriers(part: int):
-        return (
-            _Barriers(rows_g[part], *(w[part] for w in price_g), kappa, equality=False),
-            _Barriers(soft_h[part], *(w[part] for w in price_h), kappa, equality=True),
-        )
-
-    def only_hard(function, soft, cls):
-        return None if function is None else cls(function, soft)
+    def only_hard(name: str, cls):
+        function = getattr(problem, name)
+        return None if function is None else cls(function, soft[name])
 
     return dataclasses.replace(
         problem,
-        stage_cost=_StageCost(problem, *barriers(0)),
-        terminal_cost=_TerminalCost(problem, *barriers(1)),
+        stage_cost=_StageCost(problem, _Barriers.of(kinds, 0, kappa)),
+        terminal_cost=_TerminalCost(problem, _Barriers.of(kinds, 1, kappa)),
         control_bounds=(jnp.where(low < high, -jnp.inf, low), jnp.where(low < high, jnp.inf, high)),
         state_bounds=None,
         stage_inequality=None,
         terminal_inequality=None,
-        stage_equality=only_hard(problem.stage_equality, soft_h.stage, _HardStage),
-        terminal_equality=only_hard(problem.terminal_equality, soft_h.terminal, _HardEnd),
+        stage_equality=only_hard("stage_equality", _HardStage),
+        terminal_equality=only_hard("terminal_equality", _HardEnd),
         soft=None,
     )
 
 
 @pytree_function
 class _Barriers(PytreeFunction):
-    """The barriers of rows, as a function of their values; zero where a row does not count."""
+    """The barriers of rows, as a function of their values; zero where a row has none."""
 
-    counts: Bool[Array, "*T p"]
+    present: Bool[Array, "*T p"]
+    inequality: Bool[Array, "*T p"]
     linear: Float[Array, "*T p"]
     quadratic: Float[Array, "*T p"]
     kappa: float = static()
-    equality: bool = static()
 
-    def __call__(self, values, counts=None, linear=None, quadratic=None):
-        counts = self.counts if counts is None else counts
-        linear = self.linear if linear is None else linear
-        quadratic = self.quadratic if quadratic is None else quadratic
-        kappa = jnp.asarray(self.kappa, values.dtype)
-        soft = jnp.isfinite(linear)
-        w, v = jnp.where(soft, linear, 1.0), jnp.where(soft, quadratic, 0.0)
-        price = _soft_equality if self.equality else _soft_inequality
-        hard = -kappa * jnp.log(jnp.where(counts & ~soft, -values, 1.0))
-        return jnp.where(counts, jnp.where(soft, price(values, w, v, kappa), hard), 0.0)
+    @classmethod
+    def of(cls, kinds: RowKinds, part: int, kappa: float) -> "_Barriers":
+        """Those of the stages (part 0) or of the end (part 1)."""
+        fields = (kinds.present, kinds.inequality, kinds.linear, kinds.quadratic)
+        return cls(*(field[part] for field in fields), kappa)
 
-    def at(self, values, t) -> Float[Array, ""]:
-        """Their sum at stage t."""
-        return jnp.sum(self(values, self.counts[t], self.linear[t], self.quadratic[t]))
+    def at(self, t) -> "_Barriers":
+        """Those of stage t."""
+        fields = (self.present, self.inequality, self.linear, self.quadratic)
+        return _Barriers(*(field[t] for field in fields), self.kappa)
 
-
-def _soft_inequality(g, w, v, kappa):
-    """min over e of  w e + 1/2 v e^2 - kappa log e - kappa log(e - g)."""
-    e = _excess(g, w, v, jnp.zeros_like(v), kappa)
-    return w * e + 0.5 * v * e**2 - kappa * jnp.log(e) - kappa * jnp.log(e - g)
+    def __call__(self, rows) -> Float[Array, ""]:
+        kappa = jnp.asarray(self.kappa, rows.dtype)
+        soft = self.present & jnp.isfinite(self.linear)
+        hard = self.present & self.inequality & ~soft
+        w, v = jnp.where(soft, self.linear, 1.0), jnp.where(soft, self.quadratic, 0.0)
+        logs = -kappa * jnp.log(jnp.where(hard, -rows, 1.0))
+        price = _soft_barrier(jnp.where(soft, rows, 0.0), w, v, ~self.inequality, kappa)
+        return jnp.sum(logs + jnp.where(soft, price, 0.0))
 
 
-def _soft_equality(h, w, v, kappa):
-    """The same with h = above - below:  both have a price, and both are positive."""
-    e = _excess(h, 2 * w, v, v, kappa)
-    below = e - h
-    price = w * (e + below) + 0.5 * v * (e**2 + below**2)
-    return price - kappa * jnp.log(e) - kappa * jnp.log(below)
+def _soft_barrier(rows, w, v, equality, kappa):
+    """The least of  w (e + d) + 1/2 v (e^2 + d^2) - kappa log e - kappa log d,  e - d = rows.
+
+    Without the price of d for an inequality, whose slack it is.
+    """
+    e = _excess(rows, jnp.where(equality, 2, 1) * w, v, jnp.where(equality, v, 0.0), kappa)
+    d = e - rows
+    price = w * e + 0.5 * v * e**2 - kappa * jnp.log(e) - kappa * jnp.log(d)
+    return price + jnp.where(equality, w * d + 0.5 * v * d**2, 0.0)
 
 
-def _excess(g, a, b, c, kappa):
-    """The root e > max(0, g) of  a + b e + c (e - g) - kappa / e - kappa / (e - g).
+def _excess(c, a, b, b_other, kappa):
+    """The root e > max(0, c) of  a + b e + b_other (e - c) - kappa / e - kappa / (e - c).
 
     The function is concave and increasing: from its left Newton's steps never pass the root. The
     last ones are differentiated: each doubles the order to which the derivative is right.
     """
 
-    def newton(e, g, a, b, c):
-        value = a + b * e + c * (e - g) - kappa / e - kappa / (e - g)
-        return e - value / (b + c + kappa / e**2 + kappa / (e - g) ** 2)
+    def newton(e, c, a, b, b_other):
+        value = a + b * e + b_other * (e - c) - kappa / e - kappa / (e - c)
+        return e - value / (b + b_other + kappa / e**2 + kappa / (e - c) ** 2)
 
-    fixed = jax.lax.stop_gradient((g, a, b, c))
-    distance = kappa / (fixed[1] + (fixed[2] + fixed[3]) * (jnp.abs(fixed[0]) + kappa / fixed[1]))
-    e = jnp.maximum(fixed[0], 0.0) + distance
+    fixed = jax.lax.stop_gradient((c, a, b, b_other))
+    most = fixed[1] + (fixed[2] + fixed[3]) * (jnp.abs(fixed[0]) + kappa / fixed[1])
+    e = jnp.maximum(fixed[0], 0.0) + kappa / most
     e = jax.lax.fori_loop(0, _NEWTON_STEPS, lambda _, e: newton(e, *fixed), e)
     for _ in range(2):
-        e = newton(e, g, a, b, c)
+        e = newton(e, c, a, b, b_other)
     return e
 
 
 @pytree_function
 class _StageCost(PytreeFunction):
     problem: Problem
-    inequality: _Barriers
-    equality: _Barriers
+    barriers: _Barriers
 
     def __call__(self, x, u, t, params):
         own = self.problem.stage_cost(x, u, t, params)
-        own += self.inequality.at(stage_inequality(self.problem, t, x, u, params), t)
-        return own + self.equality.at(stage_equality(self.problem, t, x, u, params), t)
+        return own + self.barriers.at(t)(stage_rows(self.problem, t, x, u, params))
 
 
 @pytree_function
 class _TerminalCost(PytreeFunction):
     problem: Problem
-    inequality: _Barriers
-    equality: _Barriers
+    barriers: _Barriers
 
     def __call__(self, x, params):
         own = terminal_cost(self.problem, x, params)
-        own += jnp.sum(self.inequality(terminal_inequality(self.problem, x, params)))
-        return own + jnp.sum(self.equality(terminal_equality(self.problem, x, params)))
+        return own + self.barriers(terminal_rows(self.problem, x, params))
 
 
 @pytree_function
@@ -230,36 +219,30 @@ class _HardEnd(PytreeFunction):
         return jnp.where(self.soft, 0.0, self.function(x, params))
 
 
-def _without_inequalities(theta: Theta, point: Point) -> Point:
-    """A point of the barrier problem: its multipliers are those of hard equalities alone."""
-    zeros = jnp.zeros_like(point.controls)
-    nothing = multipliers_of_bounds(zeros, zeros, point.states)
-    equality = Rows(point.multipliers.stage_equality, point.multipliers.terminal_equality)
-    soft = jax.tree.map(jnp.isfinite, penalties(*theta)[1].linear)
-    hard = jax.tree.map(lambda s, y: jnp.where(s, 0.0, y), soft, equality)
-    kept = nothing._replace(stage_equality=hard.stage, terminal_equality=hard.terminal)
-    return point._replace(multipliers=kept)
+def _as_of_path(theta: Theta, point: Point) -> Point:
+    """A point of the barrier problem: its multipliers are those of the hard equalities alone."""
+    problem, x0, params = theta
+    soft = jax.tree.map(jnp.isfinite, row_kinds(problem, x0, params).linear)
+    soft = split(problem, x0, params, soft)
+    none = jnp.zeros_like(point.controls)
+    kept = {
+        name: jnp.where(soft[name], 0.0, getattr(point.multipliers, name))
+        for name in EQUALITIES
+        if name in soft
+    }
+    multipliers = multipliers_of_bounds(none, none, point.states)._replace(**kept)
+    return point._replace(multipliers=multipliers)
 
 
 def path_multipliers(theta: Theta, kappa: float, states, controls, equality: Rows) -> Multipliers:
     """Those of all constraints on the central path: the barriers' slopes, and `equality`."""
     problem, x0, params = theta
-    rows_g, rows_h = (Rows(*rows) for rows in present(problem, x0, params))
-    price_g, price_h = penalties(problem, x0, params)
-    soft_h = jax.tree.map(lambda p, w: p & jnp.isfinite(w), rows_h, price_h.linear)
-
-    def slope(counts, linear, quadratic, values, equality: bool):
-        barriers = _Barriers(counts, linear, quadratic, kappa, equality)
-        return jax.grad(lambda values: jnp.sum(barriers(values)))(values)
-
-    g = inequalities(problem, states, controls, params)
-    h = equalities(problem, states, controls, params)
-    z = jax.tree.map(partial(slope, equality=False), rows_g, *price_g, g)
-    y = jax.tree.map(partial(slope, equality=True), soft_h, *price_h, h)
-    parts = split(problem, x0, params, z)
+    kinds = row_kinds(problem, x0, params)
+    rows = rows_along(problem, states, controls, params)
+    slopes = Rows(*(jax.grad(_Barriers.of(kinds, k, kappa))(rows[k]) for k in range(2)))
+    parts = split(problem, x0, params, slopes)
+    for name, own in zip(EQUALITIES, equality, strict=True):
+        if name in parts:
+            parts[name] = parts[name] + own
     none = jnp.zeros_like(controls)
-    return multipliers_of_bounds(none, none, states)._replace(
-        stage_equality=equality.stage + y.stage,
-        terminal_equality=equality.terminal + y.terminal,
-        **parts,
-    )
+    return multipliers_of_bounds(none, none, states)._replace(**parts)

@@ -120,39 +120,12 @@ def test_s1_and_its_second_derivative():
     np.testing.assert_allclose(second(theta), [2.0, 2.0, 0.0], atol=1e-12)
 
 
-# --- Kinks and smoothing ---
+# --- Kinks (smoothing: see test_smoothing.py) ---
 
 
 def test_a_weakly_active_bound_gives_a_one_sided_gradient():
     gradient = jax.jit(jax.grad(scalar_control))(jnp.asarray(1.0))
     assert min(abs(gradient - 0.0), abs(gradient - 2.0)) < 1e-12
-
-
-@pytest.mark.parametrize("kappa", [1e-4, 1e-2])
-def test_smoothing_is_the_gradient_of_the_barrier_problem(kappa):
-    """min (u - theta^2)^2 - kappa log(1 - u): exact for one bound and a quadratic."""
-    adjoint = ImplicitAdjoint(smoothing=kappa)
-    control = functools.partial(scalar_control, bounds=(None, 1.0), adjoint=adjoint)
-    smooth = jax.jit(jax.vmap(jax.grad(control)))
-    theta = np.array([0.5, 0.9, 0.999, 1.0, 1.001, 1.1, 2.0])
-    # 2 (u - theta^2) + kappa / (1 - u) = 0 is a quadratic in the distance s = 1 - u.
-    excess = 2 * (1 - theta**2)
-    s = (excess + np.sqrt(excess**2 + 8 * kappa)) / 4
-    expected = 4 * theta / (2 + kappa / s**2)
-    np.testing.assert_allclose(smooth(jnp.asarray(theta)), expected, rtol=1e-9)
-    assert 0.5 < expected[3] < 1.5  # at the kink: between the one-sided values 0 and 2
-
-
-def test_smoothing_between_two_bounds():
-    """Each bound is smoothed for itself, so the far one adds an error of order kappa."""
-    kappa, theta = 1e-3, 0.97
-    u = np.linspace(-1, 1, 2_000_001)[1:-1]
-    u = u[np.argmin((u - theta**2) ** 2 - kappa * np.log(1 - u**2))]
-    expected = 4 * theta / (2 + kappa / (1 - u) ** 2 + kappa / (1 + u) ** 2)
-    adjoint = ImplicitAdjoint(smoothing=kappa)
-    smooth = jax.grad(lambda theta: scalar_control(theta, adjoint=adjoint))(theta)
-    np.testing.assert_allclose(smooth, expected, rtol=2 * kappa)
-    assert abs(expected - 2 * theta) > 10 * kappa
 
 
 # --- Elements that did not converge ---

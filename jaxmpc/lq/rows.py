@@ -3,14 +3,23 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class Rows(NamedTuple):
     """A number for each row of constraints: at every stage, and at the end."""
 
-    stage: Float[Array, "T p"]
-    terminal: Float[Array, " e"]
+    stage: Shaped[Array, "T p"]
+    terminal: Shaped[Array, " e"]
+
+    def flat(self) -> Shaped[Array, " N"]:
+        """All of them as one vector, stage by stage and then the end."""
+        return jnp.concatenate([self.stage.ravel(), self.terminal])
+
+    def unflat(self, vector: Shaped[Array, " N"]) -> "Rows":
+        """The inverse, in the shape of these rows."""
+        size = self.stage.size
+        return Rows(vector[:size].reshape(self.stage.shape), vector[size:])
 
 
 class Jacobian(NamedTuple):
@@ -18,6 +27,13 @@ class Jacobian(NamedTuple):
 
     stage: Float[Array, "T p z"]
     terminal: Float[Array, "e n"]
+
+    def only(self, rows: Rows) -> "Jacobian":
+        """That of some rows, given by booleans; zero for the others."""
+        return Jacobian(
+            jnp.where(rows.stage[:, :, None], self.stage, 0.0),
+            jnp.where(rows.terminal[:, None], self.terminal, 0.0),
+        )
 
     def times(self, stages: Float[Array, "T z"], last: Float[Array, " n"]) -> Rows:
         """The change of the rows along a direction."""

@@ -1,14 +1,14 @@
-"""The barrier problem of an interior point: its residuals, and Newton's direction on it.
+"""The barrier problem of an interior point: its derivatives, and Newton's direction on it.
 
 With the positive variables of `iterate` and their multipliers, the perturbed KKT conditions are
 
     grad L = 0,   defects = 0,   rows = 0,   (positive variable) x (its multiplier) = mu.
 
 Eliminating positive variables and multipliers stage by stage leaves an LQ problem. A row with
-Jacobian J and multiplier y has dy = W (J dz + t): it adds J' W J to the Hessian, where 1 / W is
-the row's compliance: s / z of a slack, 1 / (quadratic + multiplier / excess) of an excess, and
-of an equality a small dual regularization delta, under which linearly dependent rows are no
-trouble.
+Jacobian J and multiplier y has dy = weight (J dz + target): it adds J' weight J to the Hessian,
+where 1 / weight is the row's compliance: s / z of a slack, 1 / (quadratic + multiplier / excess)
+of an excess, and of an equality a small dual regularization delta, under which linearly
+dependent rows are no trouble.
 """
 
 from typing import NamedTuple
@@ -20,30 +20,27 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.lq.constrained import dual_regularization
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor, factor, substitute
-from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.lq.rows import Jacobian
 from jaxmpc.problem import Problem
-from jaxmpc.solvers.iterate import Iterate, Positive, Setting, Values, only
+from jaxmpc.solvers.iterate import Iterate, Setting, Values
 from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize
-from jaxmpc.trajectory.constraints import equality_jacobian, inequality_jacobian
+from jaxmpc.trajectory.constraints import rows_jacobian
 
 
 class Expansion(NamedTuple):
     """First derivatives along a trajectory, and the Hessians of the Lagrangian."""
 
     linearization: Linearization
-    inequality: Jacobian
-    equality: Jacobian
+    rows: Jacobian
     stages: Float[Array, "T z z"]
     terminal: Float[Array, "n n"]
 
 
 class RowModel(NamedTuple):
-    """The multipliers' change dy = weight (J dz + target), for every row."""
+    """The multipliers' change dy = weight (J dz + target); zero for absent rows."""
 
-    weight_g: Rows
-    target_g: Rows
-    weight_h: Rows
-    target_h: Rows
+    weight: Float[Array, " N"]
+    target: Float[Array, " N"]
 
 
 def expand(
@@ -53,35 +50,19 @@ def expand(
     states, controls = point.states, point.controls
     A, B, q, r = linearize(problem, states, controls, params)
     scaled = Linearization(A, B, setting.scale * q, setting.scale * r)
-
-    def mask(jacobian: Jacobian, present: Rows) -> Jacobian:
-        stage, last = present
-        return Jacobian(
-            jnp.where(stage[:, :, None], jacobian.stage, 0.0),
-            jnp.where(last[:, None], jacobian.terminal, 0.0),
-        )
-
-    duals = (point.dual.slack, point.equality) if exact else (None, None)
-    costates = point.costates if exact else jnp.zeros_like(point.costates)
-    stages, terminal = lagrangian_hessian(
-        problem, states, controls, costates, params, *duals, setting.scale
-    )
-    return Expansion(
-        scaled,
-        mask(inequality_jacobian(problem, states, controls, params), setting.exists.slack),
-        mask(equality_jacobian(problem, states, controls, params), setting.equality),
-        stages,
-        terminal,
-    )
+    duals = (jnp.zeros_like(point.costates), params, None)
+    if exact:
+        duals = (point.costates, params, setting.present.unflat(point.multipliers()))
+    stages, terminal = lagrangian_hessian(problem, states, controls, *duals, setting.scale)
+    jacobian = rows_jacobian(problem, states, controls, params).only(setting.present)
+    return Expansion(scaled, jacobian, stages, terminal)
 
 
-def lagrangian_gradient(expansion: Expansion, point: Iterate):
+def lagrangian_gradient(expansion: Expansion, point: Iterate, setting: Setting):
     """Gradients of the Lagrangian in x_0 .. x_T (zero in the given x_0) and in the controls."""
     A, B, q, r = expansion.linearization
     n = q.shape[1]
-    stage_g, last_g = expansion.inequality.transposed_times(point.dual.slack)
-    stage_h, last_h = expansion.equality.transposed_times(point.equality)
-    rows, last = stage_g + stage_h, last_g + last_h
+    rows, last = expansion.rows.transposed_times(setting.present.unflat(point.multipliers()))
     ahead = point.costates[1:]
     in_states = q - point.costates
     in_states = in_states.at[:-1].add(jnp.einsum("tij,ti->tj", A, ahead) + rows[:, :n])
@@ -89,75 +70,59 @@ def lagrangian_gradient(expansion: Expansion, point: Iterate):
     return in_states, r + jnp.einsum("tij,ti->tj", B, ahead) + rows[:, n:]
 
 
-def price_gradient(setting: Setting, point: Iterate) -> Positive:
-    """The Lagrangian's gradient in the excesses, without their multipliers; zero for slacks."""
-
-    def slope(w, v, e):
-        return w + v * e
-
-    price = jax.tree.map(slope, setting.linear, setting.quadratic, point.positive)
-    none = jax.tree.map(jnp.zeros_like, point.dual.slack)
-    y = point.equality
-    own = Positive(none, point.dual.slack, y, jax.tree.map(jnp.negative, y))
-    return only(jax.tree.map(jnp.subtract, price, own), setting.exists)._replace(slack=none)
+def price_gradient(setting: Setting, point: Iterate) -> Float[Array, "2 N"]:
+    """The Lagrangian's gradient in `over` and `under`, without their multipliers."""
+    y = point.multipliers()
+    slope = setting.linear + setting.quadratic * point.positive[1:] - jnp.stack([y, -y])
+    return jnp.where(setting.exists[1:], slope, 0.0)
 
 
-def _compliances(setting: Setting, point: Iterate) -> Positive:
-    """d(excess) / d(multiplier of the row); zero where there is no excess."""
-    ratios = jax.tree.map(
-        lambda v, e, nu: 1 / (v + nu / e), setting.quadratic, point.positive, point.dual
-    )
-    return only(ratios, setting.exists)
+class _Eliminated(NamedTuple):
+    """Of the positive variables: their compliances, and how far they are from central."""
+
+    compliance: Float[Array, "3 N"]
+    push: Float[Array, "3 N"]
+
+
+def _eliminated(setting: Setting, point: Iterate, mu) -> _Eliminated:
+    # With its multiplier eliminated, an excess answers by  compliance (+-dy + push).
+    positive, dual, exists = point.positive, point.dual, setting.exists
+    z = jnp.where(exists[0], dual[0], 1.0)
+    s = positive[0]
+    of_excess = 1 / (setting.quadratic + dual[1:] / positive[1:])
+    compliance = jnp.concatenate([(s / z)[None], of_excess])
+    push = mu / positive[1:] - price_gradient(setting, point)
+    push = jnp.concatenate([(mu / z - s)[None], push])
+    return _Eliminated(jnp.where(exists, compliance, 0.0), jnp.where(exists, push, 0.0))
 
 
 def row_model(point: Iterate, values: Values, setting: Setting, mu) -> RowModel:
     """What is left of the rows when positive variables are eliminated."""
-    s, z = point.positive.slack, only(point.dual.slack, setting.exists.slack, 1.0)
-    c = _compliances(setting, point)
-    slope = price_gradient(setting, point)
-    # The excess's slope with its multiplier eliminated: r = price - y - mu / e.
-    r = jax.tree.map(lambda g, e: g - mu / e, slope, point.positive)
-    weight_g = jax.tree.map(lambda c, s, z: 1 / (c + s / z), c.excess, s, z)
-    target_g = jax.tree.map(
-        lambda g, s, z, c, r: g - s + mu / z + c * r, values.inequality, s, z, c.excess, r.excess
-    )
-    delta = dual_regularization(mu.dtype)
-    weight_h = jax.tree.map(lambda up, down: 1 / (delta + up + down), c.above, c.below)
-    target_h = jax.tree.map(
-        lambda h, c, r, d, q: h + c * r - d * q,
-        values.equality,
-        *(c.above, r.above, c.below, r.below),
-    )
-    rows_g, rows_h = setting.exists.slack, setting.equality
-    return RowModel(
-        only(weight_g, rows_g),
-        only(target_g, rows_g),
-        only(weight_h, rows_h),
-        only(target_h, rows_h),
-    )
+    compliance, push = _eliminated(setting, point, mu)
+    present = setting.present.flat()
+    regularization = jnp.where(setting.inequality, 0.0, dual_regularization(mu.dtype))
+    whole = regularization + jnp.sum(compliance, axis=0)
+    answers = compliance[1:] * push[1:]
+    target = values.rows + push[0] - answers[0] + answers[1]
+    weight = 1 / jnp.where(present, whole, 1.0)
+    return RowModel(jnp.where(present, weight, 0.0), jnp.where(present, target, 0.0))
 
 
-def condensed(expansion: Expansion, point: Iterate, values: Values, rows: RowModel) -> LQProblem:
+def condensed(
+    expansion: Expansion, point: Iterate, values: Values, setting: Setting, rows: RowModel
+) -> LQProblem:
     """The LQ problem whose minimiser is Newton's direction, with the new costates as its own."""
     A, B, q, r = expansion.linearization
     n = q.shape[1]
-
-    def push(y, w, t):
-        return y + w * t
-
-    push_g = jax.tree.map(push, point.dual.slack, rows.weight_g, rows.target_g)
-    push_h = jax.tree.map(push, point.equality, rows.weight_h, rows.target_h)
-    H_g, last_g = expansion.inequality.squared(rows.weight_g)
-    H_h, last_h = expansion.equality.squared(rows.weight_h)
-    H = expansion.stages + H_g + H_h
-    stage_g, end_g = expansion.inequality.transposed_times(push_g)
-    stage_h, end_h = expansion.equality.transposed_times(push_h)
-    gradient = stage_g + stage_h
+    H, H_last = expansion.rows.squared(setting.present.unflat(rows.weight))
+    H, H_last = H + expansion.stages, H_last + expansion.terminal
+    push = point.multipliers() + rows.weight * rows.target
+    gradient, last = expansion.rows.transposed_times(setting.present.unflat(push))
     return LQProblem(
-        Q=jnp.concatenate([H[:, :n, :n], (expansion.terminal + last_g + last_h)[None]]),
+        Q=jnp.concatenate([H[:, :n, :n], H_last[None]]),
         S=H[:, n:, :n],
         R=H[:, n:, n:],
-        q=q.at[:-1].add(gradient[:, :n]).at[-1].add(end_g + end_h),
+        q=q.at[:-1].add(gradient[:, :n]).at[-1].add(last),
         r=r + gradient[:, n:],
         A=A,
         B=B,
@@ -171,34 +136,23 @@ def direction(
 ) -> Iterate:
     """The change of every part of the iterate that one Newton step makes."""
     rows = row_model(point, values, setting, mu)
-    model = condensed(expansion, point, values, rows)
+    model = condensed(expansion, point, values, setting, rows)
     step = substitute(model, matrices, jnp.zeros_like(point.controls))
     z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
-    along_g = expansion.inequality.times(z, step.states[-1])
-    along_h = expansion.equality.times(z, step.states[-1])
-
-    def answer(w, d, t):
-        return w * (d + t)
-
-    dz = jax.tree.map(answer, rows.weight_g, along_g, rows.target_g)
-    dy = jax.tree.map(answer, rows.weight_h, along_h, rows.target_h)
-    change, dual = _positive_change(point, setting, dz, dy, mu)
-    return Iterate(step.states, step.controls, change, step.costates - point.costates, dy, dual)
-
-
-def _positive_change(point: Iterate, setting: Setting, dz: Rows, dy: Rows, mu):
-    """The changes of the positive variables and of their multipliers, given those of the rows'."""
-    s, z = point.positive.slack, only(point.dual.slack, setting.exists.slack, 1.0)
-    slack = jax.tree.map(lambda s, z, dz: mu / z - s - s / z * dz, s, z, dz)
-    slope, c = price_gradient(setting, point), _compliances(setting, point)
-    own = Positive(dz, dz, dy, jax.tree.map(jnp.negative, dy))
-    change = jax.tree.map(
-        lambda c, d, g, e: c * (d - g + mu / e), c, own, slope, point.positive
-    )._replace(slack=slack)
-    dual = jax.tree.map(
-        lambda e, nu, de: mu / e - nu - nu / e * de, point.positive, point.dual, change
-    )._replace(slack=dz)
-    return only(change, setting.exists), only(dual, setting.exists)
+    dy = rows.weight * (expansion.rows.times(z, step.states[-1]).flat() + rows.target)
+    compliance, push = _eliminated(setting, point, mu)
+    slack = push[0] - compliance[0] * dy
+    positive = jnp.stack([slack, compliance[1] * (dy + push[1]), compliance[2] * (push[2] - dy)])
+    dual = (mu - point.dual * positive) / point.positive - point.dual
+    dual = dual.at[0].set(dy)
+    return Iterate(
+        step.states,
+        step.controls,
+        positive,
+        step.costates - point.costates,
+        jnp.where(setting.inequality, 0.0, dy),
+        jnp.where(setting.exists, dual, 0.0),
+    )
 
 
 def factorise(model: LQProblem, free, proximals: Float[Array, " k"]) -> Factor:

@@ -11,7 +11,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.solvers import filter as filters
 from jaxmpc.solvers.barrier import Expansion, direction
 from jaxmpc.solvers.filter import Filter
-from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate, only
+from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate
 from jaxmpc.solvers.merit import merit_of, slope_of
 
 _STEP_SIZES = 14
@@ -75,34 +75,27 @@ def search(
     )
 
 
-def _longest_step(values: PyTree, change: PyTree, mu) -> Float[Array, ""]:
+def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:
     """The fraction-to-boundary rule: the largest step size up to 1 that keeps values positive."""
-    fraction = jnp.maximum(0.99, 1 - mu)
-
-    def limit(value, change):
-        falls = change < 0
-        ratio = jnp.where(falls, -fraction * value / jnp.where(falls, change, -1.0), jnp.inf)
-        return jnp.min(ratio, initial=1.0)
-
-    limits = jax.tree.leaves(jax.tree.map(limit, values, change))
-    return jnp.min(jnp.stack(limits))
+    falls = change < 0
+    ratio = -jnp.maximum(0.99, 1 - mu) * values / jnp.where(falls, change, -1.0)
+    return jnp.min(jnp.where(falls, ratio, jnp.inf), initial=1.0)
 
 
 def _moved(point: Iterate, change: Iterate, size) -> Iterate:
-    moved = jax.tree.map(lambda p, c: p + size * c, point[:3], change[:3])
-    return point._replace(states=moved[0], controls=moved[1], positive=moved[2])
+    return point._replace(
+        states=point.states + size * change.states,
+        controls=point.controls + size * change.controls,
+        positive=point.positive + size * change.positive,
+    )
 
 
 def _with_multipliers(taken: Iterate, point: Iterate, change: Iterate, size, mu, setting: Setting):
     """A trial with the multipliers after the step, kept within a wide band around mu / variable."""
-    dual_size = _longest_step(point.dual, change.dual, mu)
-
-    def banded(z, dz, s):
-        return jnp.clip(z + dual_size * dz, mu / (_KEEP * s), _KEEP * mu / s)
-
-    dual = jax.tree.map(banded, point.dual, change.dual, taken.positive)
+    dual = point.dual + _longest_step(point.dual, change.dual, mu) * change.dual
+    dual = jnp.clip(dual, mu / (_KEEP * taken.positive), _KEEP * mu / taken.positive)
     return taken._replace(
         costates=point.costates + size * change.costates,
-        dual=only(dual, setting.exists),
-        equality=jax.tree.map(lambda y, dy: y + size * dy, point.equality, change.equality),
+        dual=jnp.where(setting.exists, dual, 0.0),
+        equality=point.equality + size * change.equality,
     )

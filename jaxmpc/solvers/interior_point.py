@@ -9,37 +9,33 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor
-from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Multipliers, Residuals, Status, multipliers_of_bounds
 from jaxmpc.solvers import filter as filters
-from jaxmpc.solvers.barrier import Expansion, condensed, expand, factorise, row_model
+from jaxmpc.solvers.barrier import condensed, expand, factorise, row_model
 from jaxmpc.solvers.filter import Filter
 from jaxmpc.solvers.filter_search import search
 from jaxmpc.solvers.iterate import (
     Iterate,
     Setting,
-    Values,
     around,
     evaluate,
-    only,
     relaxed,
-    row_values,
-    rows_of,
+    residual_of_rows,
+    rows_at,
     scaled,
     setting_of,
-    started,
 )
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
-from jaxmpc.solvers.merit import merit_of, residuals_of, violation, violation_of_hard
+from jaxmpc.solvers.merit import Optimality, merit_of, optimality, violation_of_hard
 from jaxmpc.solvers.options import (
     check_choice,
     check_not_negative,
     check_positive,
     default_tolerance,
 )
-from jaxmpc.trajectory import open_loop
-from jaxmpc.trajectory.constraints import join, split, violations
+from jaxmpc.trajectory import linearize, open_loop
+from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
 _WARM_MU = 1e-5
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
@@ -129,14 +125,15 @@ class InteriorPoint:
             states = guess.states.at[0].set(x0)
         setting = setting_of(problem, x0, params)
         one = jnp.ones_like(x0, shape=())
-        point = started(problem, params, setting, states, controls, one)
-        linear = expand(problem, params, setting, point, exact=False).linearization
+        rows = rows_along(problem, states, controls, params).flat()
+        rows = jnp.where(setting.present.flat(), rows, 0.0)
+        linear = linearize(problem, states, controls, params)
         steepest = jnp.maximum(jnp.max(jnp.abs(linear.q)), jnp.max(jnp.abs(linear.r)))
         scale = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, 1.0)
         setting = scaled(setting, jnp.where(jnp.isfinite(scale), scale, 1.0))
-        point, mu = started(problem, params, setting, states, controls, one), _START_MU * one
+        point, mu = around(setting, states, controls, rows, one), _START_MU * one
         if guess.dual is not None:
-            warm = _warm(problem, params, setting, point, guess.dual)
+            warm = _warm(problem, setting, point, rows, guess.dual)
             usable = guess.dual.usable
             point = jax.tree.map(lambda new, old: jnp.where(usable, new, old), warm, point)
             mu = jnp.where(usable, jnp.maximum(_WARM_MU, self.barrier * setting.scale), mu)
@@ -154,7 +151,7 @@ class InteriorPoint:
             target=one,
             mu=mu,
             proximal=0 * one,
-            memory=filters.empty(violation(values)),
+            memory=filters.empty(values.total()),
             failures=count,
             residuals=Residuals(*[jnp.inf * one] * 3),
             gains=Gains(zeros, zeros[:, :, None] * states[0]),
@@ -170,15 +167,17 @@ class InteriorPoint:
         values = evaluate(problem, params, setting, point)
         expansion = expand(problem, params, setting, point, self.hessian == "exact")
         last_mu = self.barrier * setting.unit
-        residuals = residuals_of(expansion, point, values, setting, last_mu, setting.unit)
+        measured = optimality(expansion, point, values, setting)
+        residuals = measured.residuals(last_mu, setting.unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
         solved = residuals.largest() <= tolerance
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
         least = jnp.maximum(last_mu, tolerance * setting.unit / 10)
-        mu = _lowered(state.mu, expansion, point, values, setting, least)
+        mu = _lowered(state.mu, measured, least)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)
-        model = condensed(expansion, point, values, row_model(point, values, setting, mu))
+        rows = row_model(point, values, setting, mu)
+        model = condensed(expansion, point, values, setting, rows)
         factorised = _factorise(state, setting, model)
         matrices = factorised.matrices
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
@@ -215,7 +214,7 @@ class InteriorPoint:
         restore &= state.restorations < _RESTORATIONS
         restored = state.restoring & (solved | (infeasibility <= state.target))
         changes = (status == RUNNING) & (restore | restored)
-        other = _switched(state, point, row_values(setting, point, values), infeasibility)
+        other = _switched(state, point, rows_at(setting, point, values), infeasibility)
         return jax.tree.map(lambda new, old: jnp.where(changes, new, old), other, state)
 
     def terminate(self, state: InteriorPointState) -> Int[Array, ""]:
@@ -224,13 +223,13 @@ class InteriorPoint:
 
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Point:
         """The last iterate in the units of the problem."""
-        point, unit = state.point, state.setting().unit
+        point, setting = state.point, state.setting()
         low, high = problem.limits(point.controls.dtype)
         return Point(
             states=point.states,
             controls=jnp.clip(point.controls, low, high),
-            costates=point.costates / unit,
-            multipliers=_multipliers(problem, params, point, unit),
+            costates=point.costates / setting.unit,
+            multipliers=_multipliers(problem, params, setting, point),
             violations=violations(problem, point.states, point.controls, params),
             residuals=state.residuals,
             cost=state.cost,
@@ -240,24 +239,21 @@ class InteriorPoint:
         )
 
 
-def _warm(problem: Problem, params, setting: Setting, point: Iterate, dual: WarmStart) -> Iterate:
+def _warm(problem: Problem, setting: Setting, point: Iterate, rows, dual: WarmStart) -> Iterate:
     """The starting point with multipliers of an earlier solution, a little inside the central path.
 
     A slack that is shorter than sqrt(mu) would keep the first steps short.
     """
-    shortest = _WARM_MU**0.5
-    rows = join(problem, point.states[0], params, dual.multipliers._asdict())
-    g, _ = row_values(setting, point, evaluate(problem, params, setting, point))
-    slack = jax.tree.map(lambda g, e: jnp.maximum(e - g, shortest), g, point.positive.excess)
-    slack = only(slack, setting.exists.slack, 1.0)
-    positive = point.positive._replace(slack=slack)
-    z = jax.tree.map(lambda z, s: jnp.maximum(setting.scale * z, _WARM_MU / s), rows, slack)
-    equality = Rows(dual.multipliers.stage_equality, dual.multipliers.terminal_equality)
+    given = join(problem, point.states[0], dual.multipliers._asdict()).flat()
+    y = jnp.where(setting.present.flat(), setting.scale * given, 0.0)
+    slack = jnp.maximum(jnp.where(setting.exists[1], point.positive[1], 0) - rows, _WARM_MU**0.5)
+    slack = jnp.where(setting.exists[0], slack, 1.0)
+    z = jnp.where(setting.exists[0], jnp.maximum(y, _WARM_MU / slack), 0.0)
     return point._replace(
-        positive=positive,
+        positive=point.positive.at[0].set(slack),
         costates=setting.scale * dual.costates,
-        dual=point.dual._replace(slack=only(z, setting.exists.slack)),
-        equality=only(jax.tree.map(lambda y: setting.scale * y, equality), setting.equality),
+        dual=point.dual.at[0].set(z),
+        equality=jnp.where(setting.inequality, 0.0, y),
     )
 
 
@@ -266,16 +262,15 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
     restoring = ~state.restoring
     state = state._replace(restoring=restoring)
     setting, one = state.setting(), jnp.ones_like(state.mu)
-    fresh = around(setting, point.states, point.controls, *rows, one)
-    off = rows_of(setting, fresh.positive, *rows)
-    total = sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(off))
+    fresh = around(setting, point.states, point.controls, rows, one)
+    off = jnp.sum(jnp.abs(residual_of_rows(setting, fresh.positive, rows)))
     return state._replace(
         point=fresh,
         restorations=state.restorations + restoring,
         target=jnp.where(restoring, _RESTORED * infeasibility, state.target),
         mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
         proximal=0 * one,
-        memory=filters.empty(total),
+        memory=filters.empty(off),
         failures=0 * state.failures,
     )
 
@@ -305,11 +300,10 @@ def _factorise(state: InteriorPointState, setting: Setting, model: LQProblem) ->
     )
 
 
-def _lowered(mu, expansion: Expansion, point: Iterate, values: Values, setting: Setting, least):
+def _lowered(mu, measured: Optimality, least) -> Float[Array, ""]:
     """The barrier parameter, lowered as often as the barrier problem counts as solved."""
-    one = jnp.ones_like(mu)
     for _ in range(4):
-        error = residuals_of(expansion, point, values, setting, mu, one).largest()
+        error = measured.residuals(mu, jnp.ones_like(mu)).largest()
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
         mu = jnp.where(error <= _SUBPROBLEM * mu, lower, mu)
     return mu
@@ -331,11 +325,8 @@ def _inside(controls, low, high):
     return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room_high, jnp.inf))
 
 
-def _multipliers(problem: Problem, params, point: Iterate, unit) -> Multipliers:
-    inequality, equality = jax.tree.map(lambda y: y / unit, (point.dual.slack, point.equality))
-    parts = split(problem, point.states[0], params, inequality)
-    zeros = jnp.zeros_like(point.controls)
-    nothing = multipliers_of_bounds(zeros, zeros, point.states)
-    return nothing._replace(
-        **parts, stage_equality=equality.stage, terminal_equality=equality.terminal
-    )
+def _multipliers(problem: Problem, params, setting: Setting, point: Iterate) -> Multipliers:
+    rows = setting.present.unflat(point.multipliers() / setting.unit)
+    none = jnp.zeros_like(point.controls)
+    parts = split(problem, point.states[0], params, rows)
+    return multipliers_of_bounds(none, none, point.states)._replace(**parts)

@@ -1,4 +1,4 @@
-"""All of a problem's constraints as rows: inequalities <= 0 and equalities = 0."""
+"""All of a problem's constraints as rows: first the inequalities <= 0, then the equalities = 0."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,19 +10,22 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Violations
+from jaxmpc.solution import Violations, no_violations
+
+EQUALITIES = ("stage_equality", "terminal_equality")
+CONTROL_BOUNDS = ("upper", "lower")
 
 
 def stage_pieces(problem: Problem) -> dict[str, Callable]:
-    """The parts that the inequality rows of a stage are made of, by name, in their order.
+    """The parts that the rows of a stage are made of, by name, in their order.
 
     Each is a function (t, x, u, params) -> rows. A row of an infinite bound is zero; at t = 0 the
     rows of the states' bounds are about the given x_0.
     """
     pieces: dict[str, Callable] = {}
     if problem.stage_inequality is not None:
-        own = problem.stage_inequality
-        pieces["stage_inequality"] = lambda t, x, u, params: own(x, u, t, params)
+        inequality = problem.stage_inequality
+        pieces["stage_inequality"] = lambda t, x, u, params: inequality(x, u, t, params)
     lower, upper = problem.control_bounds or (None, None)
     if upper is not None:
         pieces["upper"] = lambda t, x, u, _: _above(u, problem.limits(u.dtype)[1][t])
@@ -33,11 +36,14 @@ def stage_pieces(problem: Problem) -> dict[str, Callable]:
         pieces["state_upper"] = lambda t, x, u, _: _above(x, _state_bound(problem, x, 1, t - 1))
     if lower is not None:
         pieces["state_lower"] = lambda t, x, u, _: _above(-x, -_state_bound(problem, x, 0, t - 1))
+    if problem.stage_equality is not None:
+        equality = problem.stage_equality
+        pieces["stage_equality"] = lambda t, x, u, params: equality(x, u, t, params)
     return pieces
 
 
 def terminal_pieces(problem: Problem) -> dict[str, Callable]:
-    """The parts of the terminal inequality rows: functions (x, params) -> rows."""
+    """The parts of the terminal rows: functions (x, params) -> rows."""
     pieces: dict[str, Callable] = {}
     if problem.terminal_inequality is not None:
         pieces["terminal_inequality"] = problem.terminal_inequality
@@ -47,19 +53,49 @@ def terminal_pieces(problem: Problem) -> dict[str, Callable]:
         pieces["state_upper"] = lambda x, _: _above(x, _state_bound(problem, x, 1, end))
     if lower is not None:
         pieces["state_lower"] = lambda x, _: _above(-x, -_state_bound(problem, x, 0, end))
+    if problem.terminal_equality is not None:
+        pieces["terminal_equality"] = problem.terminal_equality
     return pieces
 
 
-def stage_inequality(problem: Problem, t, x, u, params) -> Float[Array, " p"]:
-    """All inequality rows of a stage."""
+def _above(value, bound) -> Float[Array, " k"]:
+    return jnp.where(jnp.isfinite(bound), value - bound, 0.0)
+
+
+def _state_bound(problem: Problem, x, side: int, index) -> Float[Array, " n"]:
+    return problem.state_limits(x.shape[0], x.dtype)[side][jnp.maximum(index, 0)]
+
+
+def stage_rows(problem: Problem, t, x, u, params) -> Float[Array, " p"]:
+    """All rows of a stage."""
     rows = [piece(t, x, u, params) for piece in stage_pieces(problem).values()]
     return jnp.concatenate([jnp.zeros_like(x, shape=(0,)), *rows])
 
 
-def terminal_inequality(problem: Problem, x, params) -> Float[Array, " e"]:
-    """All inequality rows of the end."""
+def terminal_rows(problem: Problem, x, params) -> Float[Array, " e"]:
+    """All rows of the end."""
     rows = [piece(x, params) for piece in terminal_pieces(problem).values()]
     return jnp.concatenate([jnp.zeros_like(x, shape=(0,)), *rows])
+
+
+def rows_along(problem: Problem, states, controls, params) -> Rows:
+    """All rows along a trajectory; not those of the dynamics."""
+    every_stage = jax.vmap(lambda t, x, u: stage_rows(problem, t, x, u, params))
+    times = jnp.arange(problem.horizon)
+    last = terminal_rows(problem, states[-1], params)
+    return Rows(every_stage(times, states[:-1], controls), last)
+
+
+def rows_jacobian(problem: Problem, states, controls, params) -> Jacobian:
+    """The derivatives of all rows."""
+
+    def one_stage(t, x, u):
+        along = jax.jacfwd(lambda x, u: stage_rows(problem, t, x, u, params), (0, 1))
+        return jnp.concatenate(along(x, u), axis=1)
+
+    times = jnp.arange(problem.horizon)
+    last = jax.jacfwd(lambda x: terminal_rows(problem, x, params))(states[-1])
+    return Jacobian(jax.vmap(one_stage)(times, states[:-1], controls), last)
 
 
 def piece_sizes(problem: Problem, x, params) -> tuple[dict[str, int], dict[str, int]]:
@@ -77,7 +113,7 @@ def piece_sizes(problem: Problem, x, params) -> tuple[dict[str, int], dict[str, 
 
 
 def split(problem: Problem, x: Float[Array, " n"], params: PyTree, rows: Rows) -> dict[str, Any]:
-    """Rows of inequalities by the name of their piece; those of x_1 .. x_T together."""
+    """Rows by the name of their piece; those of x_1 .. x_T together."""
     stage, terminal = piece_sizes(problem, x, params)
     parts: dict[str, Any] = {}
     start = 0
@@ -93,29 +129,7 @@ def split(problem: Problem, x: Float[Array, " n"], params: PyTree, rows: Rows) -
     return parts
 
 
-def _above(value, bound) -> Float[Array, " k"]:
-    return jnp.where(jnp.isfinite(bound), value - bound, 0.0)
-
-
-def _state_bound(problem: Problem, x, side: int, index) -> Float[Array, " n"]:
-    return problem.state_limits(x.shape[0], x.dtype)[side][jnp.maximum(index, 0)]
-
-
-def stage_equality(problem: Problem, t, x, u, params) -> Float[Array, " p"]:
-    """The problem's stage equalities; no rows if it has none."""
-    if problem.stage_equality is None:
-        return jnp.zeros_like(x, shape=(0,))
-    return problem.stage_equality(x, u, t, params)
-
-
-def terminal_equality(problem: Problem, x, params) -> Float[Array, " e"]:
-    """The problem's terminal equalities; no rows if it has none."""
-    if problem.terminal_equality is None:
-        return jnp.zeros_like(x, shape=(0,))
-    return problem.terminal_equality(x, params)
-
-
-def join(problem: Problem, x: Float[Array, " n"], params: PyTree, parts: dict[str, Any]) -> Rows:
+def join(problem: Problem, x: Float[Array, " n"], parts: dict[str, Any]) -> Rows:
     """The inverse of `split`; the states' rows at t = 0 are zero."""
     stage, terminal = [jnp.zeros_like(x, shape=(problem.horizon, 0))], [jnp.zeros_like(x[:0])]
     for name in stage_pieces(problem):
@@ -133,57 +147,14 @@ def without_control_bounds(problem: Problem) -> Problem:
     return dataclasses.replace(problem, control_bounds=None)
 
 
-def inequalities(problem: Problem, states, controls, params) -> Rows:
-    """All inequality rows along a trajectory."""
-    return _rows(stage_inequality, terminal_inequality, problem, states, controls, params)
-
-
-def equalities(problem: Problem, states, controls, params) -> Rows:
-    """All equality rows along a trajectory, those of the dynamics apart."""
-    return _rows(stage_equality, terminal_equality, problem, states, controls, params)
-
-
-def inequality_jacobian(problem: Problem, states, controls, params) -> Jacobian:
-    """The derivatives of all inequality rows."""
-    return _jacobian(stage_inequality, terminal_inequality, problem, states, controls, params)
-
-
-def equality_jacobian(problem: Problem, states, controls, params) -> Jacobian:
-    """The derivatives of all equality rows."""
-    return _jacobian(stage_equality, terminal_equality, problem, states, controls, params)
-
-
-def _rows(stage, terminal, problem: Problem, states, controls, params) -> Rows:
-    every_stage = jax.vmap(lambda t, x, u: stage(problem, t, x, u, params))
-    times = jnp.arange(problem.horizon)
-    return Rows(every_stage(times, states[:-1], controls), terminal(problem, states[-1], params))
-
-
-def _jacobian(stage, terminal, problem: Problem, states, controls, params) -> Jacobian:
-    def one_stage(t, x, u):
-        along = jax.jacfwd(lambda x, u: stage(problem, t, x, u, params), (0, 1))
-        return jnp.concatenate(along(x, u), axis=1)
-
-    times = jnp.arange(problem.horizon)
-    last = jax.jacfwd(lambda x: terminal(problem, x, params))(states[-1])
-    return Jacobian(jax.vmap(one_stage)(times, states[:-1], controls), last)
-
-
 def violations(problem: Problem, states, controls, params) -> Violations:
     """How far each constraint is from being met."""
     times = jnp.arange(problem.horizon)
     simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     other = without_control_bounds(problem)
-    rows = inequalities(other, states, controls, params)
-    parts = split(other, states[0], params, jax.tree.map(lambda g: jnp.maximum(g, 0.0), rows))
-    equality = jax.tree.map(jnp.abs, equalities(problem, states, controls, params))
-    nothing = jnp.zeros_like(states[1:])
-    return Violations(
-        dynamics=jnp.abs(simulated - states[1:]),
-        state_lower=parts.get("state_lower", nothing),
-        state_upper=parts.get("state_upper", nothing),
-        stage_inequality=parts.get("stage_inequality", nothing[:, :0]),
-        stage_equality=equality.stage,
-        terminal_inequality=parts.get("terminal_inequality", nothing[0, :0]),
-        terminal_equality=equality.terminal,
-    )
+    parts = split(other, states[0], params, rows_along(other, states, controls, params))
+    off = {
+        name: jnp.abs(rows) if name in EQUALITIES else jnp.maximum(rows, 0.0)
+        for name, rows in parts.items()
+    }
+    return no_violations(states)._replace(dynamics=jnp.abs(simulated - states[1:]), **off)

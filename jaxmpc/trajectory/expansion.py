@@ -8,12 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
-from jaxmpc.trajectory.constraints import (
-    stage_equality,
-    stage_inequality,
-    terminal_equality,
-    terminal_inequality,
-)
+from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
 
 
 class Linearization(NamedTuple):
@@ -64,41 +59,32 @@ def lagrangian_hessian(
     controls: Float[Array, "T m"],
     costate: Float[Array, "T1 n"],
     params: PyTree,
-    inequality: Rows | None = None,
-    equality: Rows | None = None,
+    rows: Rows | None = None,
     scale: Float[Array, ""] | float = 1.0,
 ) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
     """Hessians of the Lagrangian in z = [x; u] at every stage, and in x_T.
 
-        scale stage_cost + lambda_{t+1} . dynamics + inequality . g + equality . h
+        scale stage_cost + lambda_{t+1} . dynamics + rows . constraints
 
-    With a zero costate and no multipliers they are the Hessians of the cost alone: Gauss-Newton.
+    With a zero costate and no rows they are the Hessians of the cost alone: Gauss-Newton.
     """
     n = states.shape[-1]
-    nothing = Rows(jnp.zeros_like(controls[:, :0]), jnp.zeros_like(costate[0, :0]))
-    with_g, with_h = inequality is not None, equality is not None
-    g = nothing if inequality is None else inequality
-    h = nothing if equality is None else equality
+    some = rows is not None
+    multipliers = rows or Rows(jnp.zeros_like(controls[:, :0]), jnp.zeros_like(costate[0, :0]))
 
-    def hamiltonian(z, t, costate_next, g_t, h_t):
+    def hamiltonian(z, t, costate_next, rows_t):
         x, u = z[:n], z[n:]
         value = scale * problem.stage_cost(x, u, t, params)
         value += jnp.dot(costate_next, problem.dynamics(x, u, t, params))
-        if with_g:
-            value += jnp.dot(g_t, stage_inequality(problem, t, x, u, params))
-        if with_h:
-            value += jnp.dot(h_t, stage_equality(problem, t, x, u, params))
-        return value
+        return value + jnp.dot(rows_t, stage_rows(problem, t, x, u, params)) if some else value
 
     def end(x):
         value = scale * terminal_cost(problem, x, params)
-        if with_g:
-            value += jnp.dot(g.terminal, terminal_inequality(problem, x, params))
-        if with_h:
-            value += jnp.dot(h.terminal, terminal_equality(problem, x, params))
+        if some:
+            value += jnp.dot(multipliers.terminal, terminal_rows(problem, x, params))
         return value
 
     z = jnp.concatenate([states[:-1], controls], axis=1)
     times = jnp.arange(problem.horizon)
-    stages = jax.vmap(jax.hessian(hamiltonian))(z, times, costate[1:], g.stage, h.stage)
+    stages = jax.vmap(jax.hessian(hamiltonian))(z, times, costate[1:], multipliers.stage)
     return stages, jax.hessian(end)(states[-1])

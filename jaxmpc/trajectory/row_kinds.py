@@ -1,44 +1,70 @@
-"""Which rows of the constraints count, and which may be violated at a price."""
+"""What kind each row of the constraints is: whether it counts, and what violating it costs."""
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.trajectory.constraints import (
+    CONTROL_BOUNDS,
+    EQUALITIES,
     piece_sizes,
-    stage_equality,
     stage_pieces,
-    terminal_equality,
+    stage_rows,
 )
 
 
-class Present(NamedTuple):
-    """Which rows constrain anything: no infinite bound, nothing that is decided by x_0 alone."""
+class RowKinds(NamedTuple):
+    """Properties of all rows.
 
-    stage: Bool[Array, "T p"]
-    terminal: Bool[Array, " e"]
+    `present` rows constrain something: they are no infinite bounds, nor bounds that fix a
+    control, and not decided by x_0 alone. Soft rows have a finite price `linear`, with
+    `quadratic` beside it; that of hard rows is inf.
+    """
 
-
-class Penalty(NamedTuple):
-    """The weights of soft rows; those of hard rows are inf and zero."""
-
+    present: Rows  # of booleans, as the next two
+    inequality: Rows
+    control_bound: Rows
     linear: Rows
     quadratic: Rows
 
 
-def present(problem: Problem, x0, params) -> tuple[Present, Present]:
-    """Which inequality and which equality rows constrain the solution.
+def row_kinds(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> RowKinds:
+    """The kinds of a problem's rows."""
+    stage, terminal = piece_sizes(problem, x0, params)
+    soft = problem.soft or {}
 
-    Not the rows of infinite bounds, nor of bounds that fix a control. And not a row that is the
-    same for every first control: it is decided by x_0 alone, and can be neither met nor missed.
+    def each(rows_of, dtype=bool) -> Rows:
+        """`rows_of(name, size)` of all pieces, the same at every stage."""
+        parts = [
+            [jnp.zeros((0,), dtype), *(rows_of(*item) for item in sizes.items())]
+            for sizes in (stage, terminal)
+        ]
+        at_stage, at_end = (jnp.concatenate(part) for part in parts)
+        return Rows(jnp.broadcast_to(at_stage, (problem.horizon, at_stage.shape[0])), at_end)
+
+    def price(name: str, size: int, index: int):
+        field = "state_bounds" if name.startswith("state_") else name
+        if field in soft:
+            return soft[field].weights(field, size, x0.dtype)[index]
+        return jnp.full((size,), (jnp.inf, 0.0)[index], x0.dtype)
+
+    return RowKinds(
+        present=_present(problem, x0, params, stage, terminal),
+        inequality=each(lambda name, size: jnp.full((size,), name not in EQUALITIES)),
+        control_bound=each(lambda name, size: jnp.full((size,), name in CONTROL_BOUNDS)),
+        linear=each(lambda name, size: price(name, size, 0), x0.dtype),
+        quadratic=each(lambda name, size: price(name, size, 1), x0.dtype),
+    )
+
+
+def _present(problem: Problem, x0, params, stage: dict[str, int], terminal: dict[str, int]) -> Rows:
+    """A row that is the same for every first control is decided by x_0 alone.
+
     NaN in the control shows which rows feel it, whatever their derivative is.
     """
-    unknown = jnp.full((problem.control_dim,), jnp.nan, x0.dtype)
-    first = jnp.zeros((), jnp.int32)
     low, high = problem.limits(x0.dtype)
     x_low, x_high = problem.state_limits(x0.shape[0], x0.dtype)
     finite = {
@@ -47,59 +73,20 @@ def present(problem: Problem, x0, params) -> tuple[Present, Present]:
         "state_upper": jnp.isfinite(x_high),
         "state_lower": jnp.isfinite(x_low),
     }
-
-    def at_first(rows, later):
-        return later.at[0].set(later[0] & jnp.isnan(rows)) if later.shape[1] else later
-
-    _, sizes = piece_sizes(problem, x0, params)
-    masks, ends = [jnp.zeros((problem.horizon, 0), bool)], [jnp.zeros((0,), bool)]
-    for name, piece in stage_pieces(problem).items():
-        rows = piece(first, x0, unknown, params)
-        mask = finite.get(name, jnp.ones((problem.horizon, rows.shape[0]), bool))
-        if name.startswith("state"):  # x_t at stage t is bounded by entry t - 1
+    masks = [jnp.zeros((problem.horizon, 0), bool)]
+    for name in stage_pieces(problem):
+        mask = finite.get(name, jnp.ones((problem.horizon, stage[name]), bool))
+        if name.startswith("state_"):  # x_t at stage t is bounded by entry t - 1
             mask = jnp.concatenate([mask[:1], mask[:-1]])
-        masks.append(at_first(rows, mask))
-    for name, size in sizes.items():
-        ends.append(finite[name][-1] if name in finite else jnp.ones((size,), bool))
-    inequality = Present(jnp.concatenate(masks, axis=1), jnp.concatenate(ends))
-
-    rows = stage_equality(problem, first, x0, unknown, params)
-    always = jnp.ones((problem.horizon, rows.shape[0]), bool)
-    last = jax.eval_shape(lambda: terminal_equality(problem, x0, params)).shape
-    return inequality, Present(at_first(rows, always), jnp.ones(last, bool))
-
-
-def relaxable(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Rows:
-    """Which inequality rows are not control bounds: these can always be met, and always are."""
-    sizes, last = piece_sizes(problem, x0, params)
-    row = [jnp.full((size,), name not in ("upper", "lower")) for name, size in sizes.items()]
-    every = jnp.concatenate([jnp.zeros((0,), bool), *row])
-    stages = jnp.broadcast_to(every, (problem.horizon, every.shape[0]))
-    return Rows(stages, jnp.ones((sum(last.values()),), bool))
-
-
-def penalties(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> tuple[Penalty, Penalty]:
-    """The weights of the inequality rows and of the equality rows."""
-    soft = problem.soft or {}
-
-    def weights(name: str, size: int):
-        field = "state_bounds" if name.startswith("state_") else name
-        if field in soft:
-            return soft[field].weights(field, size, x0.dtype)
-        return jnp.full((size,), jnp.inf, x0.dtype), jnp.zeros((size,), x0.dtype)
-
-    def joined(sizes: dict[str, int]):
-        parts = [weights("", 0), *(weights(*item) for item in sizes.items())]
-        return [jnp.concatenate(pair) for pair in zip(*parts, strict=True)]
-
-    def penalty(stage: dict[str, int], terminal: dict[str, int]) -> Penalty:
-        def rows(at_stage, at_end):
-            return Rows(jnp.broadcast_to(at_stage, (problem.horizon, at_stage.shape[0])), at_end)
-
-        return Penalty(*map(rows, joined(stage), joined(terminal)))
-
-    u, t = jnp.zeros_like(x0, shape=(problem.control_dim,)), jnp.zeros((), jnp.int32)
-    q = jax.eval_shape(lambda: stage_equality(problem, t, x0, u, params)).shape[0]
-    f = jax.eval_shape(lambda: terminal_equality(problem, x0, params)).shape[0]
-    equality = penalty({"stage_equality": q}, {"terminal_equality": f})
-    return penalty(*piece_sizes(problem, x0, params)), equality
+        masks.append(mask)
+    at_stages = jnp.concatenate(masks, axis=1)
+    unknown = jnp.full((problem.control_dim,), jnp.nan, x0.dtype)
+    felt = jnp.isnan(stage_rows(problem, jnp.zeros((), jnp.int32), x0, unknown, params))
+    at_end = [
+        finite[name][-1] if name in finite else jnp.ones((size,), bool)
+        for name, size in terminal.items()
+    ]
+    return Rows(
+        at_stages.at[0].set(at_stages[0] & felt) if at_stages.size else at_stages,
+        jnp.concatenate([jnp.zeros((0,), bool), *at_end]),
+    )
