@@ -26,11 +26,22 @@ def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) 
     if warm_start is not None:
         _check_type("warm_start", warm_start, Solution)
     horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
+    _check_state_bounds(problem, n)
     _check_guess("controls", controls, (horizon, m), "[T, m]")
     _check_guess("states", states, (horizon + 1, n), "[T+1, n]")
     if warm_start is not None:
         _check_guess("warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
     return x0
+
+
+def _check_state_bounds(problem: Problem, n: int):
+    for name, bound in zip(("lower", "upper"), problem.state_bounds or (), strict=False):
+        shape = np.shape(bound)  # () for None
+        if shape and shape[-1] != n:
+            raise ValueError(
+                f"Problem: state_bounds ({name}) has shape {shape}; wanted a scalar, [n] = {(n,)} "
+                f"or [T, n] = {(problem.horizon, n)}, as x0 has n = {n} entries."
+            )
 
 
 def check_state(x0) -> jax.Array:

@@ -55,6 +55,7 @@ def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) ->
             if function is not None:
                 traced, shape = _trace(name, function, args)
                 _check_output(name, shape, x0)
+                _check_repeatable(name, function, args, shape)
                 if any(isinstance(c, Tracer) for c in traced.consts):
                     changes[name] = traced
     return dataclasses.replace(problem, **changes) if changes else problem
@@ -69,6 +70,16 @@ def _trace(name: str, function: Callable, args) -> tuple[TracedFunction, Any]:
         raise
     program = Program(closed, jax.tree.structure(shape))
     return TracedFunction(program, tuple(closed.consts)), shape
+
+
+def _check_repeatable(name: str, function: Callable, args, shape):
+    """A function with a state of its own may return another shape at the next call."""
+    again = jax.eval_shape(lambda *args: function(*args), *args)  # a new function: no cache
+    if again.shape != shape.shape:
+        raise ValueError(
+            f"Problem: {name} returned shape {shape.shape} and then {again.shape} for arguments of "
+            "the same shapes. It must be pure: its output may depend on its arguments alone."
+        )
 
 
 def _check_output(name: str, output, x0):

@@ -116,7 +116,7 @@ def _margin(judged, curvature, distance, push) -> _Margin:
 
 def _together(margins) -> _Margin:
     least, weak = zip(*margins, strict=True)
-    return _Margin(jnp.min(jnp.stack(least)), sum(weak))
+    return _Margin(jnp.min(jnp.stack(least)), jnp.sum(jnp.stack(weak)))
 
 
 def _margin_of_bounds(theta: Theta, point: KKTPoint, model: LQProblem) -> _Margin:

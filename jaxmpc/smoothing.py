@@ -132,13 +132,14 @@ class _Barriers(PytreeFunction):
     @classmethod
     def of(cls, kinds: RowKinds, part: int, kappa: float) -> "_Barriers":
         """Those of the stages (part 0) or of the end (part 1)."""
-        fields = (kinds.present, kinds.inequality, kinds.linear, kinds.quadratic)
-        return cls(*(field[part] for field in fields), kappa)
+        present, inequality, _, linear, quadratic = (rows[part] for rows in kinds)
+        return cls(present, inequality, linear, quadratic, kappa)
 
     def at(self, t) -> "_Barriers":
         """Those of stage t."""
-        fields = (self.present, self.inequality, self.linear, self.quadratic)
-        return _Barriers(*(field[t] for field in fields), self.kappa)
+        return _Barriers(
+            self.present[t], self.inequality[t], self.linear[t], self.quadratic[t], self.kappa
+        )
 
     def __call__(self, rows) -> Float[Array, ""]:
         kappa = jnp.asarray(self.kappa, rows.dtype)

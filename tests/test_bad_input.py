@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxmpc
-from jaxmpc import ILQR, ImplicitAdjoint, Status, UnrolledAdjoint
+from jaxmpc import ILQR, ImplicitAdjoint, Soft, Status, UnrolledAdjoint
 
 
 def dynamics(x, u, t, params):
@@ -177,10 +177,61 @@ def test_ilqr_refuses_general_constraints(name):
     refused(ValueError, words, lambda: jaxmpc.solve(constrained, X0, solver=jaxmpc.ILQR()))
 
 
-@pytest.mark.parametrize("name", ["terminal_inequality", "terminal_equality"])
-def test_terminal_constraints_are_not_there_yet(name):
-    constrained = problem(**{name: lambda x, p: x})
-    refused(NotImplementedError, [name], lambda: jaxmpc.solve(constrained, X0))
+CONSTRAINTS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_a_constraint_that_returns_no_vector(name):
+    """Its first argument is x, whatever follows."""
+    for returned, shape in ((lambda x, *_: x[0], "()"), (lambda x, *_: x[None], "(1, 2)")):
+        constrained = problem(**{name: returned})
+        refused(ValueError, [name, "a vector", shape], lambda p=constrained: jaxmpc.solve(p, X0))
+    constrained = problem(**{name: lambda x, *_: (x, x)})
+    refused(TypeError, [name, "one array", "tuple"], lambda: jaxmpc.solve(constrained, X0))
+
+
+def test_a_constraint_whose_length_depends_on_the_stage():
+    constrained = problem(stage_inequality=lambda x, u, t, p: x[:1] if t > 2 else x)
+    refused(Exception, ["while tracing stage_inequality"], lambda: jaxmpc.solve(constrained, X0))
+
+
+def test_a_constraint_whose_length_changes_from_call_to_call():
+    lengths = iter([1, 2] * 100)
+    constrained = problem(stage_inequality=lambda x, u, t, p: x[: next(lengths)])
+    words = ["stage_inequality", "(1,)", "(2,)", "pure"]
+    refused(ValueError, words, lambda: jaxmpc.solve(constrained, X0))
+
+
+def test_state_bounds_of_another_size():
+    constrained = problem(state_bounds=([0.0, 0.0, 0.0], None))
+    words = ["state_bounds", "(3,)", "(2,)"]
+    refused(ValueError, words, lambda: jaxmpc.solve(constrained, X0))
+
+
+@pytest.mark.parametrize(
+    ("soft", "error", "words"),
+    [
+        (1.0, TypeError, ["soft", "dict", "float"]),
+        ({"stage_inequalty": Soft(1.0)}, ValueError, ["stage_inequalty", "stage_inequality"]),
+        ({"terminal_equality": Soft(1.0)}, ValueError, ["terminal_equality", "does not have"]),
+        ({"control_bounds": Soft(1.0)}, ValueError, ["control_bounds", "wanted one of"]),
+        ({"stage_inequality": 1.0}, TypeError, ["stage_inequality", "Soft", "float"]),
+        ({"stage_inequality": Soft(-1.0)}, ValueError, ["linear", "positive", "-1"]),
+        ({"stage_inequality": Soft(float("nan"))}, ValueError, ["linear", "positive", "nan"]),
+        ({"stage_inequality": Soft(1.0, -2.0)}, ValueError, ["quadratic", "zero", "-2"]),
+        ({"stage_inequality": Soft("much")}, TypeError, ["linear", "numbers", "much"]),
+        ({"stage_inequality": Soft([[1.0]])}, ValueError, ["linear", "(1, 1)"]),
+    ],
+)
+def test_soft_constraints(soft, error, words):
+    refused(error, words, lambda: problem(stage_inequality=lambda x, u, t, p: x, soft=soft))
+
+
+def test_a_price_for_another_number_of_rows():
+    soft = {"stage_inequality": Soft([1.0, 2.0, 3.0])}
+    constrained = problem(stage_inequality=lambda x, u, t, p: x, soft=soft)
+    words = ["stage_inequality", "linear", "(2,)", "(3,)"]
+    refused(ValueError, words, lambda: jaxmpc.solve(constrained, X0))
 
 
 def test_errors_are_raised_when_tracing():

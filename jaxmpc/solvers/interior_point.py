@@ -154,7 +154,7 @@ class InteriorPoint:
             memory=filters.empty(values.total()),
             failures=count,
             residuals=Residuals(*[jnp.inf * one] * 3),
-            gains=Gains(zeros, zeros[:, :, None] * states[0]),
+            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
             cost=values.cost + values.penalty / setting.unit,
             iterations=count,
             status=status.astype(jnp.int32),
@@ -183,7 +183,8 @@ class InteriorPoint:
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
         converged = solved & ~state.restoring
-        running = (state.status == RUNNING) & ~converged
+        hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
+        running = (state.status == RUNNING) & ~converged & ~hopeless
         running &= state.iterations < self.max_iterations
         moved = running & factorised.convex & found.accepted
         failures = jnp.where(moved, 0, state.failures + factorised.convex).astype(jnp.int32)
@@ -200,7 +201,6 @@ class InteriorPoint:
             iterations=state.iterations + running,
         )
         infeasible = infeasibility > tolerance
-        hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
         status = _status_of_failure(state, infeasible, hopeless)
         limit = state.iterations >= self.max_iterations
         status = jnp.where(limit, Status.max_iterations, status)

@@ -1,6 +1,6 @@
 """What kind each row of the constraints is: whether it counts, and what violating it costs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -36,7 +36,7 @@ def row_kinds(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> RowKi
     stage, terminal = piece_sizes(problem, x0, params)
     soft = problem.soft or {}
 
-    def each(rows_of, dtype=bool) -> Rows:
+    def each(rows_of, dtype: Any = bool) -> Rows:
         """`rows_of(name, size)` of all pieces, the same at every stage."""
         parts = [
             [jnp.zeros((0,), dtype), *(rows_of(*item) for item in sizes.items())]
