@@ -24,9 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from ._augmented_state import extended_bounds, extended_prices
 from ._pytree_function import PytreeFunction, pytree_function, static
 from .problem import Problem
-from .soft import Soft
 
 
 def optimize_parameters(
@@ -77,8 +77,8 @@ def optimize_parameters(
         terminal_cost=terminal(problem.terminal_cost),
         control_dim=problem.control_dim + k,
         control_bounds=_control_bounds(problem, low, high),
-        state_bounds=_state_bounds(problem.state_bounds, k),
-        soft=_soft(problem.soft, k),
+        state_bounds=extended_bounds("optimize_parameters", problem.state_bounds, k),
+        soft=extended_prices(problem.soft, k),
         stage_inequality=stage(problem.stage_inequality),
         stage_equality=stage(problem.stage_equality),
         terminal_inequality=terminal(problem.terminal_inequality),
@@ -187,41 +187,6 @@ def _parameter_bounds(lower, upper):
 def _control_bounds(problem: Problem, low, high):
     limits = problem.limits(jnp.result_type(float))
     return tuple(_with_first(*pair) for pair in zip(limits, (low, high), strict=True))
-
-
-def _state_bounds(bounds, k: int):
-    if bounds is None:
-        return None
-    sizes = [np.shape(bound)[-1] for bound in bounds if bound is not None and np.ndim(bound)]
-    if not sizes and any(bound is not None for bound in bounds):
-        raise ValueError(
-            f"optimize_parameters: problem.state_bounds are the scalars {bounds}, which do not "
-            "tell the number n of states that they are for; wanted [n] or [T, n]."
-        )
-
-    # a scalar must not become a bound of p
-    lower, upper = (
-        jnp.broadcast_to(bound, sizes[0]) if bound is not None and np.ndim(bound) == 0 else bound
-        for bound in bounds
-    )
-    return _append(lower, k, -jnp.inf), _append(upper, k, jnp.inf)
-
-
-def _soft(soft, k: int):
-    """The prices of the states' bounds, of which p has none."""
-    if soft is None or "state_bounds" not in soft:
-        return soft
-    price = soft["state_bounds"]
-    extended = Soft(_append(price.linear, k, jnp.inf), _append(price.quadratic, k, 0.0))
-    return {**soft, "state_bounds": extended}
-
-
-def _append(value, k: int, entry: float):
-    """[.., n] with k entries more; None and scalars as they are."""
-    if value is None or np.ndim(value) == 0:
-        return value
-    value = jnp.asarray(value, jnp.result_type(float))
-    return jnp.concatenate([value, jnp.full((*value.shape[:-1], k), entry)], axis=-1)
 
 
 def _with_first(rows, first):

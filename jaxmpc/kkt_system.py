@@ -127,9 +127,11 @@ def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
     zeros = jax.tree.map(jnp.zeros_like, point.rows)
     held = jnp.zeros_like(point.controls)
     linear = model._replace(r=jnp.where(free, gradient, 0.0))
-    step, _ = solve_rows(linear, rows.jacobian, zeros, matrices, held)
+    fixed = jax.lax.stop_gradient(matrices)
+    step, _ = solve_rows(linear, rows.jacobian, zeros, fixed, held)
     convex = matrices.is_convex()
     return Gains(
         feedforward=jnp.where(convex, step.feedforward, 0.0),
-        feedback=jnp.where(convex, step.feedback, 0.0),
+        # The factor's own: solve_rows has no derivative in it.
+        feedback=jnp.where(convex, matrices.K, 0.0),
     )

@@ -101,8 +101,9 @@ class Problem:
                 f"Problem: {field} must be a pair (lower, upper), each None, a scalar, [{size}] "
                 f"or [T, {size}]; got {_kind(bounds)}."
             )
-        bounds = tuple(as_array(bound) for bound in bounds)
-        object.__setattr__(self, field, bounds)
+        if any(isinstance(bound, list | tuple) for bound in bounds):
+            bounds = tuple(as_array(bound) for bound in bounds)
+        object.__setattr__(self, field, tuple(bounds))
         for name, bound in zip(("lower", "upper"), bounds, strict=True):
             if bound is None:
                 continue

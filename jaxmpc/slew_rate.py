@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from ._augmented_state import extended_bounds, extended_prices
 from ._pytree_function import PytreeFunction, pytree_function, static
 from .costs import quadratic_form
 from .problem import Problem
@@ -97,6 +98,8 @@ def _on_augmented_state(problem: Problem, increments: bool) -> Problem:
         stage_equality=stage(problem.stage_equality),
         terminal_inequality=terminal(problem.terminal_inequality),
         terminal_equality=terminal(problem.terminal_equality),
+        state_bounds=extended_bounds("slew_rate", problem.state_bounds, m),
+        soft=extended_prices(problem.soft, m),
     )
 
 

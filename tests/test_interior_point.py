@@ -50,6 +50,7 @@ def test_the_same_solution_and_gradient_as_ilqr_with_active_bounds():
         )
     for new, old in zip(solution.multipliers, expected.multipliers, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-7)
+    np.testing.assert_allclose(solution.gains.feedback, expected.gains.feedback, atol=1e-6)
     gradients = [
         jax.grad(loss, (1, 2, 3))(solver, *arguments)
         for solver in (TIGHT, jaxmpc.ILQR(tolerance=1e-11))
@@ -57,6 +58,36 @@ def test_the_same_solution_and_gradient_as_ilqr_with_active_bounds():
     jax.tree.map(
         lambda new, old: np.testing.assert_allclose(new, old, rtol=1e-6, atol=1e-7), *gradients
     )
+
+
+def test_gradients_of_the_gains_agree_with_differences():
+    def stiffness(solver, x0):
+        gains = jaxmpc.solve(pendulum_problem(2.0), x0, PARAMS, solver=solver).gains
+        return jnp.sum(gains.feedback**2) + jnp.sum(jnp.sin(gains.feedback))
+
+    solver = jaxmpc.ILQR(tolerance=1e-11)
+    function = jax.jit(lambda x0: stiffness(solver, x0))
+    step = 1e-5 * jnp.eye(2)
+    expected = [(function(X0 + e) - function(X0 - e)) / 2e-5 for e in step]
+    for either in (solver, TIGHT):
+        gradient = jax.grad(lambda x0, either=either: stiffness(either, x0))(X0)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-6)
+
+
+def test_unrolled_iterations_have_nearly_the_same_gradient():
+    """Up to the barrier that is left; no part of the implicit rule is used."""
+
+    def function(x0, params, adjoint):
+        solution = jaxmpc.solve(
+            pendulum_problem(2.0), x0, params, solver=jaxmpc.InteriorPoint(), adjoint=adjoint
+        )
+        return jnp.sum(jnp.cos(jnp.arange(25.0)) * solution.controls[:, 0])
+
+    unrolled, implicit = (
+        jax.jit(jax.grad(lambda x0, params, a=a: function(x0, params, a), (0, 1)))(X0, PARAMS)
+        for a in (jaxmpc.UnrolledAdjoint(40), jaxmpc.ImplicitAdjoint())
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), unrolled, implicit)
 
 
 @pytest.mark.parametrize("name", ["cartpole_acados_80", "unicycle_free", "unicycle_box"])

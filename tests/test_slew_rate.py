@@ -148,3 +148,20 @@ def test_augment_state_keeps_float32():
     state = slew_rate.augment_state(jnp.ones(2, jnp.float32), np.ones(1))
     assert state.dtype == jnp.float32
     np.testing.assert_array_equal(state, 1)
+
+
+def test_bounds_of_the_state_do_not_bound_the_last_control():
+    bounds = (np.array([-1.0, -np.inf]), np.array([1.0, 2.0]))
+    soft = {"state_bounds": jaxmpc.Soft([10.0, 20.0])}
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x,
+        lambda x, u, t, p: x @ x,
+        horizon=3,
+        control_dim=1,
+        state_bounds=bounds,
+        soft=soft,
+    )
+    augmented = slew_rate.bound_slew_rate(problem, -0.1, 0.1)
+    np.testing.assert_array_equal(augmented.state_bounds[0], [-1, -np.inf, -np.inf])
+    np.testing.assert_array_equal(augmented.state_bounds[1], [1, 2, np.inf])
+    np.testing.assert_array_equal(augmented.soft["state_bounds"].linear, [10, 20, np.inf])

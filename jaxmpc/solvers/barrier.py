@@ -89,7 +89,8 @@ def _eliminated(setting: Setting, point: Iterate, mu) -> _Eliminated:
     positive, dual, exists = point.positive, point.dual, setting.exists
     z = jnp.where(exists[0], dual[0], 1.0)
     s = positive[0]
-    of_excess = 1 / (setting.quadratic + dual[1:] / positive[1:])
+    stiffness = setting.quadratic + dual[1:] / positive[1:]
+    of_excess = 1 / jnp.where(exists[1:], stiffness, 1.0)
     compliance = jnp.concatenate([(s / z)[None], of_excess])
     push = mu / positive[1:] - price_gradient(setting, point)
     push = jnp.concatenate([(mu / z - s)[None], push])

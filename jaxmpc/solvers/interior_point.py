@@ -29,11 +29,13 @@ from jaxmpc.solvers.iterate import (
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
 from jaxmpc.solvers.merit import Optimality, merit_of, optimality, violation_of_hard
 from jaxmpc.solvers.options import (
+    check_bool,
     check_choice,
     check_not_negative,
     check_positive,
     default_tolerance,
 )
+from jaxmpc.solvers.report import print_interior_point
 from jaxmpc.trajectory import linearize, open_loop
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
@@ -97,6 +99,7 @@ class InteriorPoint:
         barrier: the barrier parameter to stop at, in units of cost. Zero: the solution. Positive:
             the point of the central path where distance times multiplier of each inequality is
             `barrier`, which is smooth in all that the problem depends on.
+        verbose: print a table of iterations; compiled out otherwise.
 
     Sources: Waechter and Biegler (2006), 'On the implementation of an interior-point filter
     line-search algorithm for large-scale nonlinear programming'; Rao, Wright and Rawlings (1998)
@@ -107,12 +110,14 @@ class InteriorPoint:
     tolerance: float | None = None
     hessian: str = "exact"
     barrier: float = 0.0
+    verbose: bool = False
 
     def __post_init__(self):
         check_positive("InteriorPoint", "max_iterations", self.max_iterations, whole=True)
         check_positive("InteriorPoint", "tolerance", self.tolerance, optional=True)
         check_choice("InteriorPoint", "hessian", self.hessian, ("exact", "gauss_newton"))
         check_not_negative("InteriorPoint", "barrier", self.barrier)
+        check_bool("InteriorPoint", "verbose", self.verbose)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """Slacks and multipliers around the guess, with controls moved inside their bounds."""
@@ -187,6 +192,9 @@ class InteriorPoint:
         running = (state.status == RUNNING) & ~converged & ~hopeless
         running &= state.iterations < self.max_iterations
         moved = running & factorised.convex & found.accepted
+        if self.verbose:
+            shown_size = jnp.where(moved, found.step_size, 0.0)
+            print_interior_point(state, values.cost, residuals, infeasibility, mu, shown_size)
         failures = jnp.where(moved, 0, state.failures + factorised.convex).astype(jnp.int32)
         now = merit_of(values, point, setting, mu)
         state = state._replace(

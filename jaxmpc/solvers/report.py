@@ -1,4 +1,4 @@
-"""The iteration table of `verbose=True`."""
+"""The iteration tables of `verbose=True`."""
 
 import jax
 import jax.numpy as jnp
@@ -27,5 +27,37 @@ def print_iteration(state, search):
         jnp.where(taken, search.step_size, 0.0),
         state.regularization.mu,
         state.regularization.curvature,
+        ordered=False,
+    )
+
+
+_INTERIOR_POINT = (
+    f"{'iteration':>9} {'cost':>16} {'stationarity':>13} {'infeasible by':>14} "
+    f"{'step size':>10} {'barrier':>9}"
+)
+
+
+def print_interior_point(state, cost, residuals, infeasibility, mu, step_size):
+    """Print a row for an interior point's state and the step that is about to be taken."""
+
+    def row(iteration, cost, stationarity, infeasibility, step_size, mu, restoring):
+        if iteration == 0:
+            print(_INTERIOR_POINT)
+        step = "-" if step_size == 0 else f"{step_size:.4g}"
+        restoration = "  restoration" if restoring else ""
+        print(
+            f"{iteration:9d} {cost:16.9g} {stationarity:13.3e} {infeasibility:14.3e} "
+            f"{step:>10} {mu:9.1e}{restoration}"
+        )
+
+    jax.debug.callback(
+        row,
+        state.iterations,
+        cost,
+        residuals.stationarity,
+        infeasibility,
+        step_size,
+        mu,
+        state.restoring,
         ordered=False,
     )
