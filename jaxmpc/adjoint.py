@@ -18,9 +18,11 @@ class ImplicitAdjoint:
             is kept to reproduce them and is NOT the gradient of the solution.
         on_failure: the gradient of elements that did not converge: "zero", "nan", or "keep"
             (as if they had).
-        smoothing: a barrier parameter kappa > 0, in units of cost. The multiplier z and distance
-            s of each bound are replaced by those of the central path, s z = kappa, so that the
-            gradient is smooth where a bound becomes active. Zero: the exact, one-sided gradient.
+        smoothing: a barrier parameter kappa > 0, in units of cost: the gradient is that of the
+            central path's point, where multiplier z and distance s of each inequality and bound
+            satisfy s z = kappa, so that it is smooth where one becomes active. Costs a few
+            iterations of `InteriorPoint` more. (The cost's own gradient has no kink, and stays.)
+            Zero: the exact, one-sided gradient.
         damping: added to the Hessian in the controls; bounds the gradient at ill-conditioned
             points, at the price of a bias. In units of cost per unit of control squared.
     """

@@ -5,8 +5,6 @@ import numpy as np
 from jaxmpc.solution import Solution, Status, Violations
 from jaxmpc.solvers.options import default_tolerance
 
-_ACTIVE = 1e-6  # multipliers below are those of constraints that are not met
-
 
 def describe(solution: Solution) -> str:
     """What came out, in a few lines: statuses, cost, iterations, residuals, the worst element.
@@ -32,8 +30,10 @@ def _describe_one(solution: Solution) -> str:
     status = Status(int(solution.status))
     horizon, m = solution.controls.shape
     residuals = solution.residuals
-    at_bound = int(np.sum(np.asarray(solution.multipliers.lower) > _ACTIVE))
-    at_bound += int(np.sum(np.asarray(solution.multipliers.upper) > _ACTIVE))
+    # An interior point leaves about this much at bounds that are not met.
+    least = 10 * default_tolerance(None, solution.controls.dtype)
+    at_bound = int(np.sum(np.asarray(solution.multipliers.lower) > least))
+    at_bound += int(np.sum(np.asarray(solution.multipliers.upper) > least))
     lines = [
         f"{status.name}: {status.message}",
         f"  cost            {float(solution.cost):.9g}",

@@ -40,20 +40,22 @@ def solve(
             that are not finite become zero, so a failed solution is a safe guess.
         states: [T+1, n], guessed states, which need not satisfy the dynamics.
         warm_start: an earlier solution of a problem of the same sizes; `controls` and `states`
-            override it.
-        solver: None picks one: `ILQR()` for problems without general constraints.
+            override it. `InteriorPoint` starts from its states and multipliers too, if it
+            converged.
+        solver: None picks one: `InteriorPoint()` for problems with constraints other than control
+            bounds, `ILQR()` for the others.
         adjoint: how the solution is differentiated.
 
     Returns:
         A `Solution`. Whatever went wrong with the numbers is in its `status`.
 
     Differentiable (reverse mode, any order) with respect to x0, every floating-point leaf of
-    `params`, the control bounds, and every value that the problem's functions close over.
-    Guesses and warm starts have zero derivatives. For forward mode see `solution_jvp`.
+    `params`, all bounds, the prices of soft constraints, and every value that the problem's
+    functions close over. Guesses and warm starts have zero derivatives. For forward mode see
+    `solution_jvp`.
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
-        NotImplementedError: for general constraints.
 
     Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
     planning and control'; Tassa, Mansard and Todorov (2014) for the solver.
