@@ -199,7 +199,8 @@ def _independence(model: LQProblem, rows: ActiveRows, held: Factor, loose: Facto
     smallest -= jnp.finfo(model.q.dtype).eps ** 0.5
     largest = _largest_eigenvalue(forward, exists, model.q.dtype)
     some = jnp.any(jnp.stack([jnp.any(e) for e in exists]))
-    return jnp.where(some, jnp.clip(smallest / largest, 0.0, 1.0), 1.0)
+    ratio = smallest / jnp.where(largest > 0, largest, 1.0)  # zero where nothing is free
+    return jnp.where(some, jnp.clip(ratio, 0.0, 1.0), 1.0)
 
 
 def _largest_eigenvalue(apply, exists: Rows, dtype) -> Float[Array, ""]:

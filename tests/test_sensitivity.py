@@ -115,6 +115,79 @@ def test_diagnostics_of_a_flat_cost():
     assert found.smallest_pivot <= 0 and found.condition == jnp.inf
 
 
+def terminal(goal, inequality=None, equality=None):
+    """Two controls to the last state x = u: its cost and its rows alone."""
+    return jaxmpc.Problem(
+        lambda x, u, t, p: u,
+        lambda x, u, t, p: jnp.zeros(()),
+        lambda x, p: jnp.sum((x - jnp.asarray(goal)) ** 2),
+        horizon=1,
+        control_dim=2,
+        terminal_inequality=inequality,
+        terminal_equality=equality,
+    )
+
+
+ROWS = {  # inequality, equality, reliable, independence, margin, weakly active, active
+    "none active": (lambda x, p: x - 9, None, True, 1.0, 2 * 8, 0, 0),
+    "one active": (lambda x, p: x[:1], None, True, 1.0, 2 * 1, 0, 1),
+    # rows (1, 0) and (1, 1) / sqrt 2 have the Gram matrix [[1, c], [c, 1]], c^2 = 1/2
+    "oblique": (
+        None,
+        lambda x, p: jnp.stack([x[0], x[0] + x[1]]),
+        True,
+        (1 - 0.5**0.5) / (1 + 0.5**0.5),
+        np.inf,
+        0,
+        2,
+    ),
+    "identical": (lambda x, p: x[jnp.array([0, 0])], None, False, 0.0, 1.0, 0, 2),
+    "nearly identical": (
+        None,
+        lambda x, p: jnp.stack([x[0], x[0] + 1e-3 * x[1]]),
+        True,
+        2.5e-7,
+        np.inf,
+        0,
+        2,
+    ),
+    "weakly active": (lambda x, p: x[:1] - 1, None, False, 1.0, 0.0, 1, None),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_diagnostics_of_rows(name):
+    """min (x - 1)^2: rank-deficient active sets and kinks are flagged, and nothing else."""
+    inequality, equality, reliable, independence, margin, weak, active = ROWS[name]
+    problem, x0 = terminal((1.0, 1.0), inequality, equality), jnp.zeros(2)
+    solution = jaxmpc.solve(problem, x0)
+    assert solution.converged
+    found = jaxmpc.gradient_diagnostics(problem, x0, None, solution)
+    assert bool(found.reliable) == reliable
+    np.testing.assert_allclose(found.independence, independence, rtol=1e-3, atol=1e-8)
+    np.testing.assert_allclose(found.complementarity_margin, margin, rtol=1e-3, atol=2e-4)
+    assert int(found.weakly_active) == weak
+    assert active is None or int(found.active) == active
+    assert found.smallest_pivot >= 2 * (1 - 1e-9)  # much more where rows leave nothing free
+
+
+def test_a_bound_of_the_state_that_active_controls_decide_is_flagged():
+    """x_1 = u_0 = 1 by both bounds: their multipliers are not unique."""
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: u,
+        lambda x, u, t, p: (u[0] - 3) ** 2,
+        lambda x, p: (x[0] - 3) ** 2,
+        horizon=1,
+        control_dim=1,
+        control_bounds=(None, 1.0),
+        state_bounds=(None, 1.0),
+    )
+    solution = jaxmpc.solve(problem, jnp.zeros(1))
+    found = jaxmpc.gradient_diagnostics(problem, jnp.zeros(1), None, solution)
+    assert not found.reliable and int(found.active) == 2
+    np.testing.assert_allclose(found.independence, 0, atol=1e-12)
+
+
 def test_describe_one_and_a_batch(start):
     solution = solve_along(start, 0.0)
     assert "converged" in jaxmpc.describe(solution) and "cost" in jaxmpc.describe(solution)
