@@ -243,6 +243,28 @@ def kkt(problem, x0, params, states, controls, h=2e-4) -> KKT:
     return KKT(np.max(np.abs(step)) / scale, defect, outside, gradient, costates, cost)
 
 
+def largest_violation(problem, x0, params, states, controls) -> float:
+    """Of x_0, the dynamics, the bounds and all constraints; zero at a feasible trajectory."""
+    states, controls = np.asarray(states, float), np.asarray(controls, float)
+
+    def rows(function, *args):
+        return jnp.zeros(0) if function is None else function(*args)
+
+    def stage(x, u, t):
+        functions = problem.dynamics, problem.stage_inequality, problem.stage_equality
+        return [rows(function, x, u, t, params) for function in functions]
+
+    times, end = jnp.arange(problem.horizon), (states[-1], params)
+    simulated, below, zero = jax.jit(jax.vmap(stage))(states[:-1], controls, times)
+    excesses = [below, rows(problem.terminal_inequality, *end)]
+    equalities = states[0] - x0, simulated - states[1:], zero, rows(problem.terminal_equality, *end)
+    excesses += [np.abs(equality) for equality in equalities]
+    limits = problem.limits(float), problem.state_limits(len(x0), float)
+    for (lower, upper), value in zip(limits, (controls, states[1:]), strict=True):
+        excesses += [lower - value, value - upper]
+    return float(max(np.max(excess, initial=0.0) for excess in excesses))
+
+
 def _limits(problem):
     lower, upper = problem.control_bounds or (None, None)
     shape = (problem.horizon, problem.control_dim)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
+import reference
 
 import jaxmpc
 from jaxmpc import Status
@@ -32,30 +33,7 @@ SLOW = (
 
 
 def solved(case, x0):
-    return jaxmpc.solve(
-        case.problem, x0, case.params, controls=case.controls, states=case.states
-    )
-
-
-def largest_violation(case, x0, states, controls):
-    """The independent verdict: the problem's own functions and bounds, in NumPy."""
-    problem, params = case.problem, case.params
-    states, controls = np.asarray(states), np.asarray(controls)
-
-    def stage(x, u, t):
-        g = problem.stage_inequality
-        rows = jnp.zeros(0) if g is None else g(x, u, t, params)
-        return problem.dynamics(x, u, t, params), rows
-
-    every = jax.jit(jax.vmap(stage))
-    simulated, rows = every(states[:-1], controls, jnp.arange(problem.horizon))
-    end = problem.terminal_equality
-    parts = [np.abs(states[0] - x0), np.abs(simulated - states[1:]), rows]
-    parts.append(np.zeros(1) if end is None else np.abs(end(states[-1], params)))
-    limits = problem.limits(float), problem.state_limits(len(x0), float)
-    for (lower, upper), value in zip(limits, (controls, states[1:]), strict=True):
-        parts += [lower - value, value - upper]
-    return max(np.max(part, initial=0.0) for part in parts)
+    return jaxmpc.solve(case.problem, x0, case.params, controls=case.controls, states=case.states)
 
 
 def test_every_constrained_row_is_solved():
@@ -76,7 +54,8 @@ def test_optimum(name):
     assert abs(case.excess(solution.cost)) < 1e-6
     assert solution.residuals.feasibility < 1e-8
     # Rounding apart: states of up to 100, and inequalities that are their squares.
-    found = largest_violation(case, case.x0, solution.states, solution.controls)
+    trajectory = solution.states, solution.controls
+    found = reference.largest_violation(case.problem, case.x0, case.params, *trajectory)
     assert found < 1e-8 + 1e-11
 
 
