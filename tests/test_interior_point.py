@@ -136,6 +136,10 @@ def test_equal_bounds_fix_a_control():
     assert solution.converged
     assert solution.controls[3, 0] == 0.5
     np.testing.assert_allclose(solution.controls, expected.controls, atol=1e-7)
+    assert expected.multipliers.lower[3, 0] + expected.multipliers.upper[3, 0] > 1e-3
+    for name in ("lower", "upper"):
+        found, wanted = (getattr(s.multipliers, name) for s in (solution, expected))
+        np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 
 def test_float32():

@@ -39,7 +39,7 @@ from jaxmpc.solvers.report import print_interior_point
 from jaxmpc.trajectory import linearize, open_loop
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
-_WARM_MU = 1e-5
+_WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: after none
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
@@ -65,6 +65,7 @@ class InteriorPointState(NamedTuple):
     memory: Filter
     failures: Int[Array, ""]
     residuals: Residuals
+    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
     gains: Gains
     cost: Float[Array, ""]
     iterations: Int[Array, ""]
@@ -159,6 +160,7 @@ class InteriorPoint:
             memory=filters.empty(values.total()),
             failures=count,
             residuals=Residuals(*[jnp.inf * one] * 3),
+            held=zeros,
             gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
             cost=values.cost + values.penalty / setting.unit,
             iterations=count,
@@ -187,16 +189,17 @@ class InteriorPoint:
         matrices = factorised.matrices
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
-        converged = solved & ~state.restoring
+        infeasible = infeasibility > tolerance
         hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
-        running = (state.status == RUNNING) & ~converged & ~hopeless
-        running &= state.iterations < self.max_iterations
+        ends = (solved & ~state.restoring) | hopeless | (state.iterations >= self.max_iterations)
+        running = (state.status == RUNNING) & ~ends
         moved = running & factorised.convex & found.accepted
         if self.verbose:
             shown_size = jnp.where(moved, found.step_size, 0.0)
             print_interior_point(state, values.cost, residuals, infeasibility, mu, shown_size)
         failures = jnp.where(moved, 0, state.failures + factorised.convex).astype(jnp.int32)
         now = merit_of(values, point, setting, mu)
+        before = state.status
         state = state._replace(
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
@@ -204,20 +207,15 @@ class InteriorPoint:
             memory=filters.remember(memory, now, moved & ~found.by_objective),
             failures=failures,
             residuals=residuals._replace(feasibility=shown),
+            held=measured.held,
             gains=Gains(jnp.zeros_like(point.controls), matrices.K),
             cost=values.cost + jnp.where(state.restoring, 0.0, values.penalty / setting.unit),
             iterations=state.iterations + running,
         )
-        infeasible = infeasibility > tolerance
-        status = _status_of_failure(state, infeasible, hopeless)
-        limit = state.iterations >= self.max_iterations
-        status = jnp.where(limit, Status.max_iterations, status)
-        status = jnp.where(converged, Status.converged, status)
+        status = _status(state, solved, infeasible, hopeless, self.max_iterations)
         status = jnp.where(finite(values, expansion), status, Status.non_finite)
-        before = state.status
         status = jnp.where(before == RUNNING, status, before).astype(jnp.int32)
         state = state._replace(status=status)
-
         restore = (failures > _FAILURES_INFEASIBLE) & infeasible & ~state.restoring
         restore &= state.restorations < _RESTORATIONS
         restored = state.restoring & (solved | (infeasibility <= state.target))
@@ -237,7 +235,7 @@ class InteriorPoint:
             states=point.states,
             controls=jnp.clip(point.controls, low, high),
             costates=point.costates / setting.unit,
-            multipliers=_multipliers(problem, params, setting, point),
+            multipliers=_multipliers(problem, params, state),
             violations=violations(problem, point.states, point.controls, params),
             residuals=state.residuals,
             cost=state.cost,
@@ -317,12 +315,14 @@ def _lowered(mu, measured: Optimality, least) -> Float[Array, ""]:
     return mu
 
 
-def _status_of_failure(state: InteriorPointState, infeasible, hopeless) -> Int[Array, ""]:
-    """RUNNING, unless line searches or the proximal weight say that there is no way on."""
+def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):
+    """RUNNING, unless the point is the last one or there is no way on."""
     stuck = jnp.where(infeasible, Status.infeasible, Status.line_search_failed)
     status = jnp.where(state.failures > _FAILURES, stuck, RUNNING)
     status = jnp.where(hopeless, Status.infeasible, status)
-    return jnp.where(state.proximal > _LARGEST_PROXIMAL, Status.regularization_limit, status)
+    status = jnp.where(state.proximal > _LARGEST_PROXIMAL, Status.regularization_limit, status)
+    status = jnp.where(state.iterations >= limit, Status.max_iterations, status)
+    return jnp.where(solved & ~state.restoring, Status.converged, status)
 
 
 def _inside(controls, low, high):
@@ -333,8 +333,13 @@ def _inside(controls, low, high):
     return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room_high, jnp.inf))
 
 
-def _multipliers(problem: Problem, params, setting: Setting, point: Iterate) -> Multipliers:
+def _multipliers(problem: Problem, params, state: InteriorPointState) -> Multipliers:
+    setting, point = state.setting(), state.point
     rows = setting.present.unflat(point.multipliers() / setting.unit)
     none = jnp.zeros_like(point.controls)
     parts = split(problem, point.states[0], params, rows)
-    return multipliers_of_bounds(none, none, point.states)._replace(**parts)
+    whole = multipliers_of_bounds(none, none, point.states)._replace(**parts)
+    held = state.held / setting.unit  # fixed controls have no rows
+    return whole._replace(
+        lower=whole.lower + jnp.maximum(held, 0.0), upper=whole.upper + jnp.maximum(-held, 0.0)
+    )

@@ -20,6 +20,7 @@ class Optimality(NamedTuple):
     largest_product: Float[Array, ""]
     mean: Float[Array, ""]  # of the multipliers and costates
     mean_of_rows: Float[Array, ""]  # of the inequalities' multipliers
+    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
 
     def residuals(self, mu, unit) -> Residuals:
         """Scaled, with multipliers in units of `unit`."""
@@ -54,6 +55,7 @@ def optimality(
         largest_product=jnp.max(jnp.where(exists, products, -jnp.inf), initial=-jnp.inf),
         mean=(jnp.sum(multipliers) + jnp.sum(costates)) / (multipliers.size + costates.size),
         mean_of_rows=jnp.sum(jnp.abs(point.dual[0])) / max(multipliers.size, 1),
+        held=jnp.where(setting.free, 0.0, in_controls),
     )
 
 
