@@ -188,6 +188,7 @@ ROWS = {
     "quadrotor_2columns": (0.0, 1e-13),
 }
 QUICK = ("dint_altro", "rocket_soc_altro")
+CURVED = ("rocket_soc_altro", "dubins_3obs_altro", "hourglass_mintime_acados")  # their constraints
 
 
 @pytest.mark.parametrize(
@@ -214,12 +215,16 @@ def test_gradient_of_a_trajectory_whose_active_rows_depend_on_each_other():
     assert_agrees(at, alike=True)
 
 
-def test_second_order():
+@pytest.mark.parametrize(
+    "name",
+    ["dint_altro", *(pytest.param(n, marks=pytest.mark.slow) for n in CURVED)],
+)
+def test_second_order(name):
     """grad of a slope, which is the Hessian times a direction, against differences of grad."""
-    at = check("dint_altro", *ROWS["dint_altro"])
+    at = check(name, *ROWS[name])
     direction = direction_of(at.inputs, np.random.RandomState(3), alike=False)
-    solver = InteriorPoint(tolerance=ROWS["dint_altro"][1])
-    function = functools.partial(loss, problems.load("dint_altro"), solver)
+    solver = InteriorPoint(tolerance=ROWS[name][1])
+    function = functools.partial(loss, problems.load(name), solver)
 
     @jax.jit
     @jax.grad
