@@ -48,7 +48,7 @@ class GradientDiagnostics(NamedTuple):
             constraint. Near zero: one is weakly active, and the solution has a kink in the
             parameters there; `ImplicitAdjoint(smoothing=...)` smooths it.
         weakly_active: how many bounds and inequalities are so near both that the tolerance of a
-            solver cannot decide: a margin below 3 sqrt(tolerance curvature).
+            solver cannot decide: a margin below 3 sqrt(tolerance curvature), within 1e-3.
         kkt_residual: the largest scaled residual of the solution; derivatives are as accurate.
         active: how many control bounds (those that fix a control included), rows of constraints
             and equalities are active.
@@ -111,7 +111,9 @@ class _Margin(NamedTuple):
 def _margin(judged, curvature, distance, push) -> _Margin:
     margin = jnp.where(judged, jnp.maximum(curvature * distance, push), jnp.inf)
     undecided = 3 * jnp.sqrt(default_tolerance(None, margin.dtype) * curvature)
-    return _Margin(jnp.min(margin, initial=jnp.inf), jnp.sum(judged & (margin <= undecided)))
+    # With hardly any curvature a bound would count as near from any distance.
+    weak = judged & (margin <= undecided) & (distance <= 1e-3)
+    return _Margin(jnp.min(margin, initial=jnp.inf), jnp.sum(weak))
 
 
 def _together(margins) -> _Margin:

@@ -177,9 +177,10 @@ class InteriorPoint:
         measured = optimality(expansion, point, values, setting)
         residuals = measured.residuals(last_mu, setting.unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
-        solved = residuals.largest() <= tolerance
+        sharp = tolerance / _sharpness(state.mu.dtype)
+        solved = (residuals.largest() <= tolerance) & (residuals.complementarity <= sharp)
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
-        least = jnp.maximum(last_mu, tolerance * setting.unit / 10)
+        least = jnp.maximum(last_mu, sharp * setting.unit / 10)
         mu = _lowered(state.mu, measured, least)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)
@@ -313,6 +314,15 @@ def _lowered(mu, measured: Optimality, least) -> Float[Array, ""]:
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
         mu = jnp.where(error <= _SUBPROBLEM * mu, lower, mu)
     return mu
+
+
+def _sharpness(dtype) -> float:
+    """How much less than the tolerance is asked of complementarity, for about one iteration more.
+
+    It is complementarity that keeps active constraints at a distance from their bounds. In
+    float32 slacks of that size would be lost in rounding.
+    """
+    return 100.0 if jnp.finfo(dtype).bits == 64 else 1.0
 
 
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):
