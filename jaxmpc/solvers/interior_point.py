@@ -177,7 +177,7 @@ class InteriorPoint:
         measured = optimality(expansion, point, values, setting)
         residuals = measured.residuals(last_mu, setting.unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
-        sharp = tolerance / _sharpness(state.mu.dtype)
+        sharp = _sharper(tolerance, state.mu.dtype)
         solved = (residuals.largest() <= tolerance) & (residuals.complementarity <= sharp)
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
         least = jnp.maximum(last_mu, sharp * setting.unit / 10)
@@ -316,13 +316,15 @@ def _lowered(mu, measured: Optimality, least) -> Float[Array, ""]:
     return mu
 
 
-def _sharpness(dtype) -> float:
-    """How much less than the tolerance is asked of complementarity, for about one iteration more.
+def _sharper(tolerance: float, dtype) -> float:
+    """What is asked of complementarity: less than the tolerance, for about one iteration more.
 
-    It is complementarity that keeps active constraints at a distance from their bounds. In
-    float32 slacks of that size would be lost in rounding.
+    It is complementarity that keeps active constraints at a distance from their bounds. Where
+    slacks of that size would be lost in rounding, as in float32, it is the tolerance.
     """
-    return 100.0 if jnp.finfo(dtype).bits == 64 else 1.0
+    if jnp.finfo(dtype).bits < 64:
+        return tolerance
+    return min(tolerance, max(tolerance / 100, 1e-11))
 
 
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):
