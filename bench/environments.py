@@ -10,22 +10,27 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent / ".environments"
 
 
-def python_with(name: str, requirements: Sequence[str]) -> str:
+def python_with(name: str, steps: Sequence[Sequence[str]]) -> str:
     """The Python of bench/.environments/NAME, made and filled by pip where it is not yet there.
 
-    With no requirements it is the Python that is running. An environment whose requirements
-    have changed is made again. Raises subprocess.CalledProcessError where pip fails.
+    Each step is the arguments of one `pip install`. With no steps it is the Python that is
+    running. An environment whose steps have changed is made again. Raises
+    subprocess.CalledProcessError where pip fails.
     """
-    if not requirements:
+    if not steps:
         return sys.executable
     folder = _FOLDER / name
-    stamp, wanted = folder / "requirements.txt", "\n".join(requirements) + "\n"
+    stamp = folder / "requirements.txt"
+    wanted = "\n".join(word for step in steps for word in step) + "\n"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"making bench/.environments/{name}: {', '.join(requirements)}", file=sys.stderr)
+        print(
+            f"making bench/.environments/{name}: {', '.join(map(' '.join, steps))}", file=sys.stderr
+        )
         _FOLDER.mkdir(exist_ok=True)
         (_FOLDER / ".gitignore").write_text("*\n")
         venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *requirements], check=True)
+        for step in steps:
+            subprocess.run([python, "-m", "pip", "install", "-q", *step], check=True)
         stamp.write_text(wanted)  # last, so that a broken install is not taken for a whole one
     return str(python)

@@ -6,14 +6,18 @@ from typing import Any
 Row = dict[str, Any]
 
 _HEADS = [
-    *("contender", "starts", "solve ms", "per start", "iterations", "KKT", "ok", "mean cost"),
+    *("contender", "starts", "solve ms", "own clock", "iterations", "KKT", "ok", "mean cost"),
     *("solve+grad ms", "grad error", "compile s", "with grad", "peak MiB"),
 ]
 
 
 def table(rows: Sequence[Row], about: dict[str, Row]) -> str:
     """A Markdown table, a line a row: times are median (min - max)."""
-    lines = [_HEADS, *(_cells(row, about[row["contender"]]) for row in rows)]
+    several = len({row["problem"] for row in rows}) > 1
+    lines = [
+        _HEADS,
+        *(_cells(r, about[r["contender"]], r["problem"] if several else None) for r in rows),
+    ]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADS))]
     padded = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
@@ -23,10 +27,12 @@ def table(rows: Sequence[Row], about: dict[str, Row]) -> str:
 def warnings(rows: Sequence[Row], about: dict[str, Row]) -> list[str]:
     """What a reader must know before comparing two lines of the table."""
     found = [f"note: {name} lacks {of['lacks']}" for name, of in about.items() if "lacks" in of]
+    missing = ((name, of["missing"]) for name, of in about.items() if "missing" in of)
+    found += [f"WARNING: {name} takes no part: {reason}" for name, reason in missing]
     if not any(row.get("at_bound", 0.0) for row in rows):
         found.append("note: no control of any solution is at a bound")
     for row in rows:
-        who = f"WARNING: {row['contender']}, {row['starts']} starts:"
+        who = f"WARNING: {row['contender']}, {row['problem']}, {row['starts']} starts:"
         found += [f"{who} {row[key]}" for key in ("failed", "gradient_failed") if key in row]
         if row.get("kkt_ok", row["starts"]) < row["starts"]:
             worst, missed = row["kkt"], row["starts"] - row["kkt_ok"]
@@ -35,8 +41,10 @@ def warnings(rows: Sequence[Row], about: dict[str, Row]) -> list[str]:
             found.append(f"{who} says itself that only {row['converged']} converged")
         if row.get("gradient_error", 0.0) > 1e-3:
             found.append(f"{who} the gradient is wrong, relative error {row['gradient_error']:.1e}")
-        if row.get("at_bound", 0.0) > 0.0:
+        if row.get("at_bound", 0.0) > 0.0 and "lacks" in about[row["contender"]]:
             found.append(f"{who} {row['at_bound']:.0%} of the controls are at a bound")
+        if "gradient_unjudged" in row:
+            found.append(f"{who} no judgement of the gradient: {row['gradient_unjudged']}")
     return found
 
 
@@ -46,14 +54,13 @@ def accelerator(about: dict[str, Row]) -> str:
     return " ".join(sorted(d for d in devices if not d.lower().startswith("cpu")))
 
 
-def _cells(row: Row, about: Row) -> list[str]:
-    solve = row.get("solve_ms")
+def _cells(row: Row, about: Row, of: str | None) -> list[str]:
     iterations = row.get("iterations")
     return [
-        row["contender"],
+        row["contender"] + ("" if of is None else f", {of}"),
         str(row["starts"]),
-        _time(solve),
-        f"{solve['median'] / row['starts']:.2f}" if solve else "-",
+        _time(row.get("solve_ms")),
+        _number(row.get("own_ms"), "{:.2f}"),
         f"{iterations['median']:g} / {iterations['max']}" if iterations else "-",
         _number(row.get("kkt"), "{:.0e}"),
         f"{row.get('kkt_ok', 0)}/{row['starts']}",

@@ -1,7 +1,9 @@
 """Contenders timed side by side: one process each, in turns, on the same machine and minute."""
 
+import dataclasses
 import json
 import os
+import select
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,23 @@ from typing import Any
 _ROOT = Path(__file__).parent.parent
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How everyone is measured.
+
+    tolerance: asked of everyone, by its own test. rounds: turns of each contender. repeats: timed
+    runs in a turn. budget: seconds of timed runs, after which a contender gets no further turn.
+    patience: seconds that any one request may take. gradients: whether to measure them.
+    """
+
+    tolerance: float = 1e-8
+    rounds: int = 10
+    repeats: int = 3
+    budget: float = 20.0
+    patience: float = 600.0
+    gradients: bool = True
+
+
 class ContenderFailed(Exception):
     """A contender raised; the message is its traceback."""
 
@@ -18,7 +37,15 @@ class ContenderFailed(Exception):
 class Worker:
     """Our end of a `bench.worker` process; `about` is what the contender says of itself."""
 
-    def __init__(self, python: str, task: str, peer: str, options: Mapping[str, Any]):
+    def __init__(
+        self,
+        python: str,
+        task: str,
+        peer: str,
+        options: Mapping[str, Any],
+        patience: float = Settings.patience,
+    ):
+        self._patience = patience
         environment = dict(os.environ)
         # Compile times are those of a first run, and no library may thread behind another's back
         # (XLA's own pool is the exception: it has no such switch, and small problems leave it be).
@@ -38,8 +65,11 @@ class Worker:
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for the reply; raises ContenderFailed."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as broken:
+            raise ContenderFailed(f"ended with status {self._process.wait()}") from broken
         return self._reply()
 
     def close(self):
@@ -50,6 +80,9 @@ class Worker:
 
     def _reply(self) -> dict[str, Any]:
         assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], self._patience)[0]:
+            self._process.kill()
+            raise ContenderFailed(f"no answer within {self._patience:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise ContenderFailed(f"the process died with status {self._process.wait()}")
@@ -59,16 +92,18 @@ class Worker:
         return reply
 
 
-def interleave(
-    workers: Mapping[str, Worker], rounds: int, repeats: int
-) -> dict[str, dict[str, float]]:
-    """Time what the workers have prepared: in each round, each in turn, `repeats` runs.
+def interleave(workers: Mapping[str, Worker], settings: Settings) -> dict[str, dict[str, float]]:
+    """Time what the workers have prepared: in each round, each in turn, a few runs.
 
     So a slow minute of the machine is everybody's, and not one contender's.
     """
     samples: dict[str, list[float]] = {name: [] for name in workers}
-    for _ in range(rounds):
+    for _ in range(settings.rounds):
         for name, worker in workers.items():
+            if sum(samples[name]) > 1e3 * settings.budget:
+                continue
+            slow = bool(samples[name]) and samples[name][0] > 1e3
+            repeats = 1 if slow else settings.repeats
             samples[name] += worker.ask("time", repeats=repeats)["milliseconds"]
     return {name: summary(values) for name, values in samples.items()}
 

@@ -18,12 +18,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bench.problems import load
+
 
 class Contender(Protocol):
     """What a file of bench/peers offers under this name."""
 
     def describe(self) -> dict[str, Any]:
-        """Versions, device, configuration, and what it lacks."""
+        """Versions, device, configuration, what it lacks; `gradients: False` if it has none."""
         ...
 
     def prepare(self, x0s: np.ndarray, gradient: bool) -> None:
@@ -35,7 +37,10 @@ class Contender(Protocol):
         ...
 
     def result(self, output: Any) -> dict[str, Any]:
-        """From the output of `run`: controls, iterations, converged, gradient; as lists."""
+        """From the output of `run`: states, controls, iterations, converged, gradient; as lists.
+
+        Without states they are those of the rollout. `own_ms` is the solver's own clock.
+        """
         ...
 
 
@@ -76,7 +81,7 @@ def main():
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # IPOPT prints from C
     try:
-        problem = importlib.import_module(task).TASK
+        problem = load(task)
         module = importlib.import_module(f"bench.peers.{peer}")
         contender: Contender = module.Contender(problem, **json.loads(options))
         reply = {**contender.describe(), "import_mib": peak_mib()}

@@ -28,13 +28,18 @@ class Contender:
         self._options: dict[str, Any] = {"kkt_tol": tolerance, "max_iter": 500, "alpha_init": 2.0}
 
         def step(t, x, u, params):
-            return jnp.stack(task.step(x, u, params, jnp))
+            return jnp.stack(task.step(x, u, task.split(params), jnp))
 
         def stage_cost(t, x, u, params):
-            return task.stage_cost(x, u)
+            return task.stage_cost(x, u, task.split(params), jnp)
+
+        def terminal_cost(x, params):
+            if task.terminal_cost is None:
+                return 0.0 * x[0]
+            return task.terminal_cost(x, task.split(params), jnp)
 
         dims = ModelDims(task.state_dim, task.control_dim, task.horizon, 1.0)
-        self._model = System(stage_cost, lambda x, params: 0.0 * x[0], step, dims)
+        self._model = System(stage_cost, terminal_cost, step, dims)
 
     def describe(self) -> dict[str, Any]:
         """Versions, device, configuration, what it lacks."""
@@ -72,7 +77,7 @@ class Contender:
                 problem = iLQRParams(x0s, params)
                 trajectory = batched_dilqr(self._model, problem, controls, **batch, **self._options)
             optimal = trajectory[:, :-1, self._task.state_dim :]
-            return jnp.sum(optimal**2), optimal
+            return self._task.loss_of(optimal), optimal
 
         starts, params = jnp.asarray(x0s), jnp.asarray(self._task.values)
         function = jax.value_and_grad(loss, has_aux=True) if gradient else solve

@@ -1,6 +1,5 @@
 """jaxmpc itself, through its public face alone."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,25 +7,28 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmpc
-import jaxmpc.models
 from bench.task import Task
 
 
-class Contender:
-    """`jaxmpc.solve` under `jit`, a batch by `vmap`."""
+def solve_batch(problem, x0s, params, **options) -> jaxmpc.Solution:
+    """One solution for each start; the guesses among the options are [B, ...] too."""
+    guesses = {name: options.pop(name) for name in ("states", "controls") if name in options}
 
-    def __init__(self, task: Task, tolerance: float):
+    def solve(x0, guess):
+        return jaxmpc.solve(problem, x0, params, **guess, **options)
+
+    return jax.vmap(solve)(x0s, guesses)
+
+
+class Contender:
+    """`jaxmpc.solve` under `jit`, a batch by `solve_batch`."""
+
+    def __init__(self, task: Task, tolerance: float, solver: str = ""):
         jax.config.update("jax_enable_x64", True)
-        self._task = task
-        self._solver = jaxmpc.ILQR(tolerance=tolerance)
-        dynamics, stage_cost = (getattr(jaxmpc.models, name) for name in task.models)
-        self._problem = jaxmpc.Problem(
-            lambda x, u, t, params: dynamics(x, u, params),
-            stage_cost,
-            horizon=task.horizon,
-            control_dim=task.control_dim,
-            control_bounds=(task.lower, task.upper),
-        )
+        self._task, self._problem = task, task.jaxmpc_problem()
+        constrained = self._problem.has_general_constraints
+        name = solver or ("InteriorPoint" if constrained else "ILQR")  # as jaxmpc picks it
+        self._solver = getattr(jaxmpc, name)(tolerance=tolerance)
 
     def describe(self) -> dict[str, Any]:
         """Versions, device, configuration."""
@@ -39,21 +41,24 @@ class Contender:
     def prepare(self, x0s: np.ndarray, gradient: bool):
         """Lower and compile."""
         self._gradient, self._single = gradient, len(x0s) == 1
-        solve = functools.partial(jaxmpc.solve, solver=self._solver)
-        if not self._single:
-            solve = jax.vmap(solve, in_axes=(None, 0, None))
+        guesses = {}
+        if (found := self._task.guesses(x0s)) is not None:
+            guesses = dict(zip(("states", "controls"), map(jnp.asarray, found), strict=True))
+        starts = jnp.asarray(x0s)
+        if self._single:
+            starts, guesses = jax.tree.map(lambda leaf: leaf[0], (starts, guesses))
+        params = {name: jnp.asarray(value, float) for name, value in self._task.params.items()}
+        chosen = jaxmpc.solve if self._single else solve_batch
 
-        def loss(params, problem, x0s):
-            solution = solve(problem, x0s, params)
-            return jnp.sum(solution.controls**2), solution.controls
+        def solve(params, problem, starts, guesses):
+            return chosen(problem, starts, params, **guesses, solver=self._solver)
 
-        start = jnp.asarray(x0s[0] if self._single else x0s)
-        params = {name: jnp.asarray(value) for name, value in self._task.params.items()}
-        if gradient:
-            function = jax.value_and_grad(loss, has_aux=True)
-            self._arguments = (params, self._problem, start)
-        else:
-            function, self._arguments = solve, (self._problem, start, params)
+        def loss(*arguments):
+            solution = solve(*arguments)
+            return self._task.loss_of(solution.controls), solution
+
+        function = jax.value_and_grad(loss, has_aux=True) if gradient else solve
+        self._arguments = (params, self._problem, starts, guesses)
         self._compiled = jax.jit(function).lower(*self._arguments).compile()
 
     def run(self) -> Any:
@@ -61,16 +66,19 @@ class Contender:
         return jax.block_until_ready(self._compiled(*self._arguments))
 
     def result(self, output: Any) -> dict[str, Any]:
-        """Controls, and iterations or the gradient of the summed loss."""
+        """The trajectories, and iterations or the gradient of the summed loss."""
         if self._gradient:
-            (_, controls), slope = output
-            gradient = [float(slope[name]) for name in self._task.params]
-            return {"controls": self._batch(controls), "gradient": gradient}
+            (_, solution), slope = output
+            gradient = [np.ravel(slope[name]) for name in self._task.params]
+            return {**self._trajectories(solution), "gradient": np.concatenate(gradient).tolist()}
         return {
-            "controls": self._batch(output.controls),
+            **self._trajectories(output),
             "iterations": self._batch(output.iterations),
             "converged": self._batch(output.converged),
         }
+
+    def _trajectories(self, solution: jaxmpc.Solution) -> dict[str, Any]:
+        return {name: self._batch(getattr(solution, name)) for name in ("states", "controls")}
 
     def _batch(self, leaf: jax.Array) -> list[Any]:
         return np.asarray(leaf)[None].tolist() if self._single else np.asarray(leaf).tolist()

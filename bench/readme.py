@@ -1,0 +1,110 @@
+"""README's comparison, rendered from the JSON files between its two markers.
+
+    python -m bench --write-readme
+
+One table a problem, of the newest file of each; nobody types a figure.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).parent.parent
+_MARKERS = ("<!-- benchmark -->", "<!-- /benchmark -->")
+_TITLES = {
+    "cartpole": "The paper's cart-pole (20 steps)",
+    "lqr:10000": "LQRs of arXiv 2505.01353, bounds inactive (gradient: 248 parameters)",
+    "lqr:1": "The same with |u| <= 1",
+    "cartpole_acados": "acados' cart-pole, |u| <= 20, cold start",
+    "quadrotor": "A quadrotor between two columns",
+}
+
+
+def write() -> int:
+    """Replace what is between README's markers; returns an exit status."""
+    path = _ROOT / "README.md"
+    text, found = path.read_text(), render()
+    start, end = (text.find(marker) for marker in _MARKERS)
+    if min(start, end) < 0 or not found:
+        print("README.md has no benchmark markers, or bench/results no results")
+        return 1
+    path.write_text(text[: start + len(_MARKERS[0])] + "\n" + found + text[end:])
+    return 0
+
+
+def render(folder: Path = _ROOT / "bench" / "results") -> str:
+    """The Markdown between the markers; empty where there are no results."""
+    newest: dict[str, tuple[dict[str, Any], str]] = {}
+    for file in sorted(folder.glob("*.json")):
+        content = json.loads(file.read_text())
+        before = newest.get(content["benchmark"])
+        if before is None or before[0]["machine"]["date"] <= content["machine"]["date"]:
+            newest[content["benchmark"]] = content, file.name
+    parts = [_table(title, *newest[name]) for name, title in _TITLES.items() if name in newest]
+    if "receding" in newest:
+        parts.append(_receding(*newest["receding"]))
+    if not parts:
+        return ""
+    about = "Medians in milliseconds for the whole batch, float64, side by side in one run by"
+    return f"{about} `python -m bench`;\nall judged by one independent KKT check.\n\n" + "\n".join(
+        parts
+    )
+
+
+def _table(title: str, content: dict[str, Any], file: str) -> str:
+    rows = [row for row in content["results"] if "solve_ms" in row]
+    sizes = sorted({row["starts"] for row in rows})
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+    gradients = any("solve_gradient_ms" in row for row in rows)
+    heads = [""]
+    for size in sizes:
+        heads += ["1 start" if size == 1 else f"{size} starts", *(["with gradient"] * gradients)]
+    heads += ["solved", "KKT", *(["gradient error"] * gradients), "compile [s]"]
+    lines = [heads, ["---"] * len(heads)]
+    for name in names:
+        own = {row["starts"]: row for row in rows if row["contender"] == name}
+        cells = [name]
+        for size in sizes:
+            row = own.get(size, {})
+            cells.append(_milliseconds(row, "solve_ms"))
+            cells += [_milliseconds(row, "solve_gradient_ms")] if gradients else []
+        last = own[max(own)]
+        cells += [f"{last.get('kkt_ok', 0)}/{last['starts']}", f"{last.get('kkt', 1):.0e}"]
+        cells += [_error(last)] if gradients else []
+        lines.append([*cells, f"{last['compile_s']:.1f}"])
+    machine = content["machine"]
+    where = f"{machine['cpu']}, {machine['cores']} cores, [results](bench/results/{file})"
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{title} ({where}):\n\n{table}\n{_absent(content)}"
+
+
+def _receding(content: dict[str, Any], file: str) -> str:
+    step = content["results"][0]
+    return (
+        f"Receding horizon on the paper's cart-pole: {step['steps']} warm-started steps of one "
+        f"jitted call, median {step['median_ms']:.2f} ms, 99th percentile {step['p99_ms']:.2f} ms "
+        f"([results](bench/results/{file})).\n"
+    )
+
+
+def _absent(content: dict[str, Any]) -> str:
+    failed = {row["contender"]: row["failed"] for row in content["results"] if "failed" in row} | {
+        name: of["missing"] for name, of in content["contenders"].items() if "missing" in of
+    }
+    return "".join(f"\n({name}: {_brief(reason)})\n" for name, reason in failed.items())
+
+
+def _brief(reason: str) -> str:
+    return re.sub(r"(/[\w.+-]+)+", "...", reason)[:120]  # no path of the machine
+
+
+def _milliseconds(row: dict[str, Any], key: str) -> str:
+    if key not in row:
+        return "-"
+    value = row[key]["median"]
+    return f"{value:.1f}" if value < 99.5 else f"{value:.0f}"
+
+
+def _error(row: dict[str, Any]) -> str:
+    return f"{row['gradient_error']:.0e}" if "gradient_error" in row else "-"
