@@ -39,7 +39,7 @@ _CROCODDYL_STEPS = (("crocoddyl==3.2.1", _CASADI),)
 _UNBOUNDED = ("cartpole:", "lqr:10000")  # no bound is active at these solutions
 
 CONTENDERS: dict[str, Contender] = {
-    "jaxmpc": Contender("", "jaxmpc_solve"),
+    "jaxmpc": Contender("", "jaxmpc_solve", most=1024),
     "jaxmpc-interior": Contender(
         "", "jaxmpc_solve", ("lqr", "cartpole_acados"), options={"solver": "InteriorPoint"}
     ),

@@ -55,7 +55,7 @@ def _batch(task: Task, workers: dict[str, Worker], x0s: np.ndarray, settings: Se
     """One row for each contender: this batch, solved, and solved with its gradient."""
     rows: dict[str, Row] = {name: {"contender": name, "starts": len(x0s)} for name in workers}
     for gradient in (False, True) if settings.gradients else (False,):
-        ready = {}
+        ready, first = {}, {}
         for name, worker in workers.items():
             if "failed" in rows[name] or (gradient and not worker.about.get("gradients", True)):
                 continue
@@ -67,10 +67,10 @@ def _batch(task: Task, workers: dict[str, Worker], x0s: np.ndarray, settings: Se
                 rows[name][key] = _last_line(failure)
                 print(f"{name}, {len(x0s)} starts: {failure}", file=sys.stderr)
                 continue
-            ready[name] = worker
+            ready[name], first[name] = worker, found["first_ms"]
             rows[name]["compile_gradient_s" if gradient else "compile_s"] = seconds
             rows[name].update(_judged(task, x0s, found, settings.tolerance))
-        times = interleave(ready, settings)
+        times = interleave(ready, first, settings)
         for name, summary in times.items():
             rows[name]["solve_gradient_ms" if gradient else "solve_ms"] = summary
     return list(rows.values())

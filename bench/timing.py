@@ -92,18 +92,21 @@ class Worker:
         return reply
 
 
-def interleave(workers: Mapping[str, Worker], settings: Settings) -> dict[str, dict[str, float]]:
+def interleave(
+    workers: Mapping[str, Worker], first_ms: Mapping[str, float], settings: Settings
+) -> dict[str, dict[str, float]]:
     """Time what the workers have prepared: in each round, each in turn, a few runs.
 
-    So a slow minute of the machine is everybody's, and not one contender's.
+    So a slow minute of the machine is everybody's, and not one contender's. `first_ms` is what
+    each took for its very first run: who took more than a second gets one run a turn, and who
+    took the whole budget is not asked again.
     """
-    samples: dict[str, list[float]] = {name: [] for name in workers}
+    samples = {name: [ms] if ms > 1e3 * settings.budget else [] for name, ms in first_ms.items()}
     for _ in range(settings.rounds):
         for name, worker in workers.items():
             if sum(samples[name]) > 1e3 * settings.budget:
                 continue
-            slow = bool(samples[name]) and samples[name][0] > 1e3
-            repeats = 1 if slow else settings.repeats
+            repeats = 1 if first_ms[name] > 1e3 else settings.repeats
             samples[name] += worker.ask("time", repeats=repeats)["milliseconds"]
     return {name: summary(values) for name, values in samples.items()}
 
