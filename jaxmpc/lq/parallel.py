@@ -114,8 +114,32 @@ def _corrected(ends, blocks: LQStage, free) -> Float[Array, "N n n"]:
     condensed = sweep(ends, blocks, free)
     J = condensed.V[1:, 0] - ends[:-1]
     elements = condensed.through[1:], condensed.reached[1:], J
-    _, _, J = jax.lax.associative_scan(jax.vmap(_combine), elements, reverse=True)
+    neutral = _identity(J), jnp.zeros_like(J[0]), jnp.zeros_like(J[0])
+    _, _, J = suffix_scan(_combine, elements, neutral)
     return jnp.concatenate([ends[:-1] + J, ends[-1:]])
+
+
+def suffix_scan(combine, elements, neutral):
+    """combine(..., combine(e_{i+1}, e_i)) of all that follow, for every i, by doubling.
+
+    As many combinations at a time as there are elements, in log2 of their number rounds (Hillis
+    and Steele, 1986). `jax.lax.associative_scan` does fewer in all, in twice as many rounds of
+    different lengths, each compiled for itself: tens of seconds for this `combine`.
+    """
+    count = jax.tree.leaves(elements)[0].shape[0]
+    behind = jax.tree.map(lambda e, one: jnp.broadcast_to(one, e.shape), elements, neutral)
+
+    def double(k, elements):
+        def shifted(element, rest):
+            return jax.lax.dynamic_slice_in_dim(jnp.concatenate([element, rest]), 1 << k, count)
+
+        return jax.vmap(combine)(jax.tree.map(shifted, elements, behind), elements)
+
+    return jax.lax.fori_loop(0, (count - 1).bit_length(), double, elements)
+
+
+def _identity(matrices: Float[Array, "N n n"]) -> Float[Array, "n n"]:
+    return jnp.zeros_like(matrices[0]) + jnp.eye(matrices.shape[1], dtype=matrices.dtype)
 
 
 def _combine(later, earlier):
@@ -208,12 +232,15 @@ def _affine_scan(through, matrices, offsets, start) -> Float[Array, "N b n"]:
 
     def combine(first, second):
         (M1, d1), (M2, d2) = first, second
-        return jax.vmap(matmul)(M2, M1), jax.vmap(matvec)(M2, d1) + d2
+        return matmul(M2, M1), matvec(M2, d1) + d2
 
     starts = start[None]
     if through.shape[0] > 1:
         zero = jnp.zeros_like(offsets[:-1, 0])
         arrived = affine_steps(matrices[:-1], offsets[:-1], zero.at[0].set(start))[:, -1]
-        _, seams = jax.lax.associative_scan(combine, (through[:-1], arrived))
-        starts = jnp.concatenate([starts, seams])
+        # Turned around, since here the maps that came before count.
+        elements = through[-2::-1], arrived[::-1]
+        neutral = _identity(through), jnp.zeros_like(start)
+        _, seams = suffix_scan(combine, elements, neutral)
+        starts = jnp.concatenate([starts, seams[::-1]])
     return affine_steps(matrices, offsets, starts)
