@@ -92,7 +92,11 @@ def _absent(content: dict[str, Any]) -> str:
     failed = {row["contender"]: row["failed"] for row in content["results"] if "failed" in row} | {
         name: of["missing"] for name, of in content["contenders"].items() if "missing" in of
     }
-    return "".join(f"\n({name}: {_brief(reason)})\n" for name, reason in failed.items())
+    lacking = {
+        n: f"lacks {of['lacks']}" for n, of in content["contenders"].items() if "lacks" in of
+    }
+    notes = lacking | failed
+    return "".join(f"\n({name}: {_brief(note)})\n" for name, note in notes.items())
 
 
 def _brief(reason: str) -> str:

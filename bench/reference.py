@@ -83,7 +83,8 @@ def loss_gradient_error(task: Task, x0s, states, controls, gradient) -> float:
     # along axes: per unit of the parameter, so that the largest derivative sets the scale
     lengths = np.abs(values) if few else 1.0
     truth, claimed = np.array(slopes) / lengths, directions @ gradient / lengths
-    return float(np.abs(claimed - truth).max() / np.abs(truth).max())
+    size = np.abs(truth).max()  # zero where the controls of the loss are at their bounds
+    return float(np.abs(claimed - truth).max() / (size if size > 0 else 1.0))
 
 
 def free(task: Task, controls: np.ndarray) -> np.ndarray:

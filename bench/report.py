@@ -39,9 +39,9 @@ def warnings(rows: Sequence[Row], about: dict[str, Row]) -> list[str]:
             found.append(f"{who} {missed} missed the tolerance tenfold, worst {worst:.1e}")
         if row.get("converged", row["starts"]) < row["starts"]:
             found.append(f"{who} says itself that only {row['converged']} converged")
-        if row.get("gradient_error", 0.0) > 1e-3:
+        if not row.get("gradient_error", 0.0) <= 1e-3:
             found.append(f"{who} the gradient is wrong, relative error {row['gradient_error']:.1e}")
-        if row.get("at_bound", 0.0) > 0.0 and "lacks" in about[row["contender"]]:
+        if row.get("at_bound", 0.0) > 0.0 and "bounds" in about[row["contender"]].get("lacks", ""):
             found.append(f"{who} {row['at_bound']:.0%} of the controls are at a bound")
         if "gradient_unjudged" in row:
             found.append(f"{who} no judgement of the gradient: {row['gradient_unjudged']}")

@@ -6,6 +6,7 @@ import os
 import select
 import statistics
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,11 @@ def interleave(
             if sum(samples[name]) > 1e3 * settings.budget:
                 continue
             repeats = 1 if first_ms[name] > 1e3 else settings.repeats
-            samples[name] += worker.ask("time", repeats=repeats)["milliseconds"]
+            try:
+                samples[name] += worker.ask("time", repeats=repeats)["milliseconds"]
+            except ContenderFailed as failure:  # it worked once: what it took then stands
+                print(f"WARNING: {name} stopped while timed: {failure}", file=sys.stderr)
+                samples[name] += [first_ms[name]]
     return {name: summary(values) for name, values in samples.items()}
 
 

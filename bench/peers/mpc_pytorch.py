@@ -18,7 +18,7 @@ class Contender:
     it goes on to that: its own settings stop at a hundredth of the accuracy.
     """
 
-    def __init__(self, task: Task, tolerance: float, iterations: int = 500):
+    def __init__(self, task: Task, tolerance: float, iterations: int = 100):
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float64)
         self._task = task
