@@ -12,6 +12,7 @@ from jaxmpc.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,
     UnrolledAdjoint as UnrolledAdjoint,
 )
+from jaxmpc.batch import solve_batch as solve_batch
 from jaxmpc.describe import describe as describe
 from jaxmpc.diagnostics import (
     GradientDiagnostics as GradientDiagnostics,

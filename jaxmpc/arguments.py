@@ -53,9 +53,65 @@ def check_state(x0) -> jax.Array:
     if not jnp.issubdtype(x0.dtype, jnp.floating):
         raise TypeError(f"jaxmpc: x0 must be floating point, got {x0.dtype}.")
     if x0.ndim != 1 or x0.shape[0] == 0:
-        hint = " For a batch use jax.vmap." if x0.ndim == 2 else ""
+        hint = " For a batch use jaxmpc.solve_batch or jax.vmap." if x0.ndim == 2 else ""
         raise ValueError(f"jaxmpc: x0 must have shape [n], got {x0.shape}.{hint}")
     return x0
+
+
+def check_batch(x0s, controls, states, warm_start) -> int:
+    """The number of elements of a batch, or an error that says what came."""
+    shape = np.shape(x0s)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(
+            f"jaxmpc.solve_batch: x0s must have shape [B, n], with at least one element; got "
+            f"{shape}."
+        )
+    guesses = {"controls": controls, "states": states, "warm_start": warm_start}
+    for name, value in guesses.items():
+        _check_leading(name, value, shape[0])
+    return shape[0]
+
+
+def check_params_axes(axes, params, size: int):
+    """Raise unless `axes` is a prefix of params made of None and 0, with arrays to match."""
+
+    def below(path, axis, part):
+        name = "params" + jax.tree_util.keystr(path)
+        if axis is None:
+            return
+        if isinstance(axis, bool) or axis != 0:
+            raise ValueError(
+                f"jaxmpc.solve_batch: params_axes must be None or 0, got {axis!r} for {name}."
+            )
+        _check_leading(name, part, size)
+
+    try:
+        jax.tree_util.tree_map_with_path(below, axes, params, is_leaf=lambda axis: axis is None)
+    except ValueError as error:
+        if str(error).startswith("jaxmpc."):
+            raise
+        raise ValueError(
+            f"jaxmpc.solve_batch: params_axes must be None, 0 or a prefix of params, got {axes!r} "
+            f"for params of structure {jax.tree.structure(params)}."
+        ) from error
+
+
+def check_mesh(mesh):
+    """Raise unless `mesh` is None or a mesh of devices."""
+    if not isinstance(mesh, jax.sharding.Mesh | None):
+        raise TypeError(
+            f"jaxmpc.solve_batch: mesh must be a jax.sharding.Mesh (see jax.make_mesh), got "
+            f"{type(mesh).__name__}."
+        )
+
+
+def _check_leading(name: str, tree, size: int):
+    for leaf in jax.tree.leaves(tree):
+        if np.shape(leaf)[:1] != (size,):
+            raise ValueError(
+                f"jaxmpc.solve_batch: {name} must have a leading axis of length {size}, as x0s "
+                f"has; got an array of shape {np.shape(leaf)}."
+            )
 
 
 def _check_type(name: str, value, kind):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.active_rows import Theta
 from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.arguments import check_arguments
 from jaxmpc.closures import check_and_hoist, close_over_static
@@ -13,7 +14,7 @@ from jaxmpc.smoothing import smoothed
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import Guess, WarmStart, run, unroll
+from jaxmpc.solvers.loop import Guess, Point, WarmStart, run, unroll
 
 
 def solve(
@@ -61,39 +62,55 @@ def solve(
     planning and control'; Tassa, Mansard and Todorov (2014) for the solver.
     """
     x0 = check_arguments(problem, x0, controls, states, warm_start, solver, adjoint)
-    if solver is None:
-        solver = InteriorPoint() if problem.has_general_constraints else ILQR()
+    solver = solver or default_solver(problem)
     problem, params = close_over_static(problem, params)
     hoisted = check_and_hoist(problem, x0, params)
+    guess = guess_of(solver, controls, states, warm_start)
+    # What was hoisted belongs to the trace that it came from: no use keeping it compiled.
+    function = _compiled if hoisted is problem else _solve
+    return function(solver, adjoint, hoisted, x0, params, guess)
+
+
+def default_solver(problem: Problem) -> ILQR | InteriorPoint:
+    """What solves a problem unless somebody says otherwise."""
+    return InteriorPoint() if problem.has_general_constraints else ILQR()
+
+
+def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:
+    """The parts of a guess that the solver uses; None where nothing is known."""
     dual = None
     if warm_start is not None:
         controls = warm_start.controls if controls is None else controls
         if isinstance(solver, InteriorPoint):
             states = warm_start.states if states is None else states
             dual = WarmStart(warm_start.costates, warm_start.multipliers, warm_start.converged)
-    guess = (controls, states, dual)
-    # What was hoisted belongs to the trace that it came from: no use keeping it compiled.
-    function = _compiled if hoisted is problem else _solve
-    return function(solver, adjoint, hoisted, x0, params, guess)
+    return controls, states, dual
 
 
 def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
-    guess = _clean(problem, x0, guess)
+    guess = full_guess(problem, x0, guess)
     theta = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
         point = unroll(solver, problem, x0, params, guess, adjoint.iterations)
-    else:
-        point = run(solver, *jax.lax.stop_gradient(theta), guess)
-        attach = smoothed if adjoint.smoothing else differentiable
-        point = attach(adjoint, theta, point)
-    converged = point.status == Status.converged
-    return Solution(converged=converged, **point._asdict())
+        return as_solution(point)
+    return attached(adjoint, theta, run(solver, *jax.lax.stop_gradient(theta), guess))
 
 
 _compiled = jax.jit(_solve)
 
 
-def _clean(problem: Problem, x0, guess) -> Guess:
+def attached(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Solution:
+    """The solution that a solver's point is, with its derivative."""
+    rule = smoothed if adjoint.smoothing else differentiable
+    return as_solution(rule(adjoint, theta, point))
+
+
+def as_solution(point: Point) -> Solution:
+    """The same with the flag that users read."""
+    return Solution(converged=point.status == Status.converged, **point._asdict())
+
+
+def full_guess(problem: Problem, x0, guess) -> Guess:
     """A full guess without derivatives and without numbers that are not finite."""
     controls, states, dual = guess
     shape = (problem.horizon, problem.control_dim)

@@ -1,0 +1,137 @@
+"""Many iterations side by side on few lanes: one that has finished makes room for the next.
+
+A vectorised loop runs until its slowest element is done. Here the work follows the mean number
+of iterations instead: `lanes` elements are stepped at once, and whenever enough of them have
+finished their results are stored and waiting elements take their places.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PyTree
+
+# The part of the lanes that may stand idle before they are refilled: refilling costs a start of
+# all lanes, idling an iteration of the idle ones.
+_IDLE = 1 / 8
+
+
+class Iteration(NamedTuple):
+    """What is iterated for an element: pure functions of its data and of a state pytree."""
+
+    start: Callable  # element -> state
+    step: Callable  # element, state -> state
+    running: Callable  # state -> bool
+    finish: Callable  # element, state -> result
+
+
+class _Lanes(NamedTuple):
+    """What each lane works on: the number of an element, or the number of elements for none."""
+
+    owner: Int[Array, " lanes"]
+    element: PyTree  # the data of the owner
+    state: PyTree
+
+
+class _Queue(NamedTuple):
+    """The lanes, the first element that still waits, the results, and the work done."""
+
+    lanes: _Lanes
+    waiting: Int[Array, ""]
+    results: PyTree
+    steps: Int[Array, ""]
+
+
+def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree, Int[Array, ""]]:
+    """Iterate for each element until it is no longer running.
+
+    Args:
+        iteration: the four functions.
+        elements: leaves [N, ...].
+        lanes: how many elements are stepped at once.
+
+    Returns:
+        The results, leaves [N, ...], and how often the lanes were stepped: the useful part of
+        lanes * steps is the sum of the elements' own.
+    """
+    size = jax.tree.leaves(elements)[0].shape[0]
+    lanes = min(lanes, size)
+    start, step, running, finish = iteration
+
+    def advance(element, state):
+        new = step(element, state)
+        going = running(state)
+        return jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state)
+
+    def idle(owner, state):
+        return ~jax.vmap(running)(state) | (owner >= size)
+
+    def refill(queue: _Queue) -> _Queue:
+        owner, element, state = queue.lanes
+        free = idle(owner, state)
+        done = jax.vmap(finish)(element, state)
+        place = jnp.where(free, owner, size)  # `size` is outside, and dropped
+        results = jax.tree.map(
+            lambda kept, new: kept.at[place].set(new, mode="drop"), queue.results, done
+        )
+        number = jnp.cumsum(free, dtype=owner.dtype)
+        owner = jnp.where(free, jnp.minimum(queue.waiting + number - 1, size), owner)
+        element = _taken(elements, jnp.minimum(owner, size - 1))
+        state = _select(free, jax.vmap(start)(element), state)
+        waiting = jnp.minimum(queue.waiting + number[-1], size)
+        return queue._replace(lanes=_Lanes(owner, element, state), waiting=waiting, results=results)
+
+    def work(queue: _Queue) -> _Queue:
+        owner, element, _ = queue.lanes
+        many = queue.waiting < size
+
+        def going(carry):
+            free = jnp.sum(idle(owner, carry[0]))
+            return (free < lanes) & ~(many & (free >= _IDLE * lanes))
+
+        def forward(carry):
+            state, steps = carry
+            return jax.vmap(advance)(element, state), steps + 1
+
+        state, steps = jax.lax.while_loop(going, forward, (queue.lanes.state, queue.steps))
+        return queue._replace(lanes=queue.lanes._replace(state=state), steps=steps)
+
+    queue = jax.lax.while_loop(
+        lambda queue: (queue.waiting < size) | jnp.any(queue.lanes.owner < size),
+        lambda queue: refill(work(queue)),
+        _empty(start, finish, elements, size, lanes),
+    )
+    return queue.results, queue.steps
+
+
+def _empty(start, finish, elements, size: int, lanes: int) -> _Queue:
+    """Lanes without owners, and room for the results."""
+    first = _taken(elements, jnp.zeros(lanes, jnp.int32))
+    like = jax.tree.leaves(first)[0]
+
+    def blank(shape: jax.ShapeDtypeStruct, number: int):
+        return jnp.zeros_like(like, shape=(number, *shape.shape), dtype=shape.dtype)
+
+    one = _taken(elements, 0)
+    state = jax.eval_shape(start, one)
+    result = jax.eval_shape(finish, one, state)
+    count = jnp.zeros_like(like, shape=(), dtype=jnp.int32)
+    nobody = jnp.full_like(like, size, shape=(lanes,), dtype=jnp.int32)
+    return _Queue(
+        lanes=_Lanes(nobody, first, jax.tree.map(lambda s: blank(s, lanes), state)),
+        waiting=count,
+        results=jax.tree.map(lambda s: blank(s, size), result),
+        steps=count,
+    )
+
+
+def _taken(elements: PyTree, index) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[index], elements)
+
+
+def _select(mask: Array, new: PyTree, old: PyTree) -> PyTree:
+    def choose(a, b):
+        return jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, new, old)
