@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 
+from jaxmpc.lq.recursion import CHOICES
 from jaxmpc.solvers.options import check_choice, check_not_negative, check_positive
 
 
@@ -25,16 +26,19 @@ class ImplicitAdjoint:
             Zero: the exact, one-sided gradient.
         damping: added to the Hessian in the controls; bounds the gradient at ill-conditioned
             points, at the price of a bias. In units of cost per unit of control squared.
+        riccati: the recursion that solves the adjoint system, as in the solvers.
     """
 
     hessian: str = "exact"
     on_failure: str = "zero"
     smoothing: float = 0.0
     damping: float = 0.0
+    riccati: str = "auto"
 
     def __post_init__(self):
         check_choice("ImplicitAdjoint", "hessian", self.hessian, ("exact", "gauss_newton"))
         check_choice("ImplicitAdjoint", "on_failure", self.on_failure, ("zero", "nan", "keep"))
+        check_choice("ImplicitAdjoint", "riccati", self.riccati, CHOICES)
         for name in ("smoothing", "damping"):
             check_not_negative("ImplicitAdjoint", name, getattr(self, name))
 

@@ -16,8 +16,9 @@ from jaxmpc.kkt_system import (
     quadratic_model,
 )
 from jaxmpc.lq.constrained import constrained_factor, multiplier_steps
+from jaxmpc.lq.factorization import factor, substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.riccati import Factor, factor, substitute
+from jaxmpc.lq.riccati import Factor
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution

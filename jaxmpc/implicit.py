@@ -28,6 +28,7 @@ from jaxmpc.kkt_system import (
 )
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
+from jaxmpc.lq.recursion import choose
 from jaxmpc.solution import Status
 from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import objective
@@ -69,7 +70,10 @@ def _attach_backward(adjoint, residuals, cotangent):
     model = quadratic_model(adjoint, whole, point)
     free = free_controls(whole, point)
     rows = active_rows(whole, point)
-    matrices = jax.lax.stop_gradient(constrained_factor(model, rows.jacobian, free))
+    horizon, m, n = model.S.shape
+    recursion = choose(adjoint.riccati, horizon, n, m)
+    matrices = constrained_factor(model, rows.jacobian, free, recursion)
+    matrices = jax.lax.stop_gradient(matrices)
     system = adjoint_problem(model, *cotangent[:3])
     values = rows.only(cotangent.rows)
     held = jnp.zeros_like(point.controls)

@@ -8,17 +8,20 @@ import reference
 from test_lq import random_problem
 
 from jaxmpc.lq import LQProblem, parallel, riccati
+from jaxmpc.lq.factorization import substitute
+from jaxmpc.lq.recursion import Recursion
 
 
 @jax.jit
 def sequential(problem, free, fixed):
     matrices = riccati.factor(problem, free)
-    return matrices, riccati.substitute(problem, matrices, fixed)
+    return matrices, substitute(problem, matrices, fixed)
 
 
 def in_parallel(problem, free, fixed, block=1):
     matrices = parallel.factor(problem, free, block)
-    return matrices, parallel.substitute(problem, matrices, fixed, block)
+    chosen = matrices._replace(recursion=Recursion(block))
+    return matrices, substitute(problem, chosen, fixed)
 
 
 in_parallel = jax.jit(in_parallel, static_argnames="block")

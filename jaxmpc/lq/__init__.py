@@ -5,5 +5,5 @@ from jaxmpc.lq.control_limited import (
     control_limited_policy as control_limited_policy,
 )
 from jaxmpc.lq.problem import LQProblem as LQProblem, from_joint as from_joint
-from jaxmpc.lq.riccati import Factor as Factor, LQSolution as LQSolution, factor as factor
-from jaxmpc.lq.solve import solve as solve
+from jaxmpc.lq.riccati import Factor as Factor, LQSolution as LQSolution
+from jaxmpc.lq.solve import factor as factor, solve as solve

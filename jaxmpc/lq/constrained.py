@@ -10,8 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, lagrangian
+from jaxmpc.lq.factorization import factor, substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.riccati import Factor, LQSolution, factor, substitute
+from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
+from jaxmpc.lq.riccati import Factor, LQSolution
 from jaxmpc.lq.rows import Jacobian, Rows
 
 
@@ -33,9 +35,11 @@ def penalised(problem: LQProblem, jacobian: Jacobian) -> LQProblem:
     return problem._replace(Q=Q, S=problem.S + stages[:, n:, :n], R=problem.R + stages[:, n:, n:])
 
 
-def constrained_factor(problem: LQProblem, jacobian: Jacobian, free) -> Factor:
+def constrained_factor(
+    problem: LQProblem, jacobian: Jacobian, free, recursion: Recursion = SEQUENTIAL
+) -> Factor:
     """The factor that `solve_rows` needs."""
-    return factor(penalised(problem, jacobian), free)
+    return factor(penalised(problem, jacobian), free, recursion)
 
 
 @jax.custom_vjp

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmpc.lq.factorization import substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.riccati import Factor, LQSolution, substitute
+from jaxmpc.lq.riccati import Factor, LQSolution
 
 Primal = tuple[Float[Array, "T1 n"], Float[Array, "T m"], Float[Array, "T1 n"]]
 

@@ -183,25 +183,13 @@ def pivoted_solve(M: Float[Array, "n n"], rhs: Float[Array, "n k"]) -> Float[Arr
     return matmul(chosen, rest[:, n:])
 
 
-def substitute(
-    problem: LQProblem,
-    factor: Factor,
-    fixed: Float[Array, "T m"] | None = None,
-    block: int = 1,
-) -> LQSolution:
+def substitute(problem: LQProblem, factor: Factor, block: int = 1) -> LQSolution:
     """`riccati.substitute` in parallel: two scans of affine maps with the closed loop A + B K.
 
         v_t = (A + B K)'v_{t+1} + ...,    x_{t+1} = (A + B K) x_t + B k + c
 
-    `fixed` [T, m] holds the values of the controls that are not free; `block` as in `factor`.
+    `block` as in `factor`.
     """
-    if fixed is not None:
-        fixed = jnp.where(factor.free, 0.0, fixed)
-        problem = problem._replace(
-            q=problem.q.at[:-1].add(jnp.einsum("tji,tj->ti", problem.S, fixed)),
-            r=problem.r + jnp.einsum("tij,tj->ti", problem.R, fixed),
-            c=problem.c + jnp.einsum("tij,tj->ti", problem.B, fixed),
-        )
     A, B, K = problem.A, problem.B, factor.K
     times, transposed = jax.vmap(matvec), jax.vmap(lambda M, x: matvec(M.T, x))
     loop = A + jax.vmap(matmul)(B, K)
@@ -222,8 +210,6 @@ def substitute(
     states = jnp.concatenate([problem.x0[None], states])
     controls = k + times(K, states[:-1])
     costates = v + times(factor.V, states)
-    if fixed is not None:
-        controls, k = controls + fixed, k + fixed
     return LQSolution(states, controls, costates, k, K)
 
 

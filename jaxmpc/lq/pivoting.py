@@ -5,17 +5,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 _FULL_EXCHANGES = 3  # block exchanges without progress before single pivots take over
 
 
-class _Pivoting(NamedTuple):
+class Pivoting(NamedTuple):
+    """The side (-1 lower, 0 free, 1 upper) of each variable, and how the search goes."""
+
     side: Int[Array, "*v"]
-    fewest: Int[Array, ""]
+    fewest: Int[Array, ""]  # variables that were on the wrong side at once
     patience: Int[Array, ""]
-    count: Int[Array, ""]
-    done: Bool[Array, ""]
 
 
 def preferred_sides(
@@ -26,7 +26,7 @@ def preferred_sides(
     lower: Float[Array, "*v"],
     upper: Float[Array, "*v"],
 ) -> Int[Array, "*v"]:
-    """The side (-1 lower, 0 free, 1 upper) that each variable would rather be on.
+    """The side that each variable would rather be on.
 
     `u` minimises over the free variables with the others at their bounds. A free variable
     outside of its bounds goes to the one it violates; one at a bound that the gradient pulls
@@ -38,37 +38,48 @@ def preferred_sides(
     return jnp.where(side == 0, leaves, stays)
 
 
+def start(side: Int[Array, "*v"]) -> Pivoting:
+    """Nothing judged yet."""
+    none = jnp.sum(side) * 0  # an integer that varies over a batch as the data does
+    return Pivoting(side, none + side.size + 1, none)
+
+
+def exchange(state: Pivoting, rather: Int[Array, "*v"]) -> Pivoting:
+    """Move variables to the side that they would rather be on.
+
+    Every one changes at once, as long as their number falls; after a few exchanges without
+    progress only the last of them does, which ends in finitely many pivots for a positive
+    definite Hessian.
+
+    Source: Judice and Pires (1994), Computers and Operations Research 21(5).
+    """
+    wrong = rather != state.side
+    number = jnp.sum(wrong)
+    better = number < state.fewest
+    patience = jnp.where(better, _FULL_EXCHANGES, state.patience - 1)
+    index = jnp.arange(wrong.size).reshape(wrong.shape)
+    last = index == jnp.max(jnp.where(wrong, index, -1))
+    chosen = wrong & ((patience >= 0) | last)
+    return Pivoting(
+        side=jnp.where(chosen, rather, state.side),
+        fewest=jnp.minimum(number, state.fewest),
+        patience=patience.astype(state.patience.dtype),
+    )
+
+
 def pivot(
     preference: Callable[[Int[Array, "*v"]], Int[Array, "*v"]],
     side: Int[Array, "*v"],
     limit: int,
 ) -> Int[Array, "*v"]:
-    """Exchange sides until every variable is where it would rather be.
+    """Exchange sides until every variable is where it would rather be, at most `limit` times."""
 
-    Every variable on the wrong side changes at once, as long as their number falls; after a few
-    exchanges without progress only the last of them does, which ends in finitely many pivots
-    for a positive definite Hessian. At most `limit` evaluations of `preference`.
-
-    Source: Judice and Pires (1994), Computers and Operations Research 21(5).
-    """
-    index = jnp.arange(side.size).reshape(side.shape)
-
-    def exchange(state: _Pivoting) -> _Pivoting:
+    def step(carry):
+        state, _, count = carry
         rather = preference(state.side)
-        wrong = rather != state.side
-        number = jnp.sum(wrong)
-        better = number < state.fewest
-        patience = jnp.where(better, _FULL_EXCHANGES, state.patience - 1)
-        last = index == jnp.max(jnp.where(wrong, index, -1))
-        chosen = wrong & ((patience >= 0) | last)
-        return _Pivoting(
-            side=jnp.where(chosen, rather, state.side),
-            fewest=jnp.minimum(number, state.fewest),
-            patience=patience,
-            count=state.count + 1,
-            done=(number == 0) | (state.count + 1 >= limit),
-        )
+        return exchange(state, rather), jnp.all(rather == state.side), count + 1
 
-    count = jnp.sum(side) * 0  # integers that vary over a batch as the data does
-    start = _Pivoting(side, count + side.size + 1, count, count, count > 0)
-    return jax.lax.while_loop(lambda state: ~state.done, exchange, start).side
+    first = start(side)
+    carry = (first, first.patience > 0, first.patience)
+    end = jax.lax.while_loop(lambda carry: ~carry[1] & (carry[2] < limit), step, carry)
+    return end[0].side

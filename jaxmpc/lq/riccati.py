@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxmpc.lq.problem import LQProblem, LQStage, stages
+from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
 from jaxmpc.lq.small_linalg import LDL, ldl, matmul, matvec, solve
 
 
@@ -31,6 +32,7 @@ class Factor(NamedTuple):
     V: Float[Array, "T1 n n"]
     Quu: LDL
     free: Bool[Array, "T m"]
+    recursion: Recursion = SEQUENTIAL  # static: how it was computed, and what solves with it
 
     def is_convex(self) -> Bool[Array, ""]:
         """Whether every stage's Quu was positive definite on the free controls."""
@@ -86,9 +88,8 @@ def masked_solve(factor: LDL, free: Bool[Array, " m"], rhs: Float[Array, "m j"])
 def factor(problem: LQProblem, free: Bool[Array, "T m"] | None = None) -> Factor:
     """The backward Riccati recursion over the matrices of a problem.
 
-    `free` says which controls may move; the others are held at zero (see `solve` for other
-    values). Where the problem is not convex, `Factor.is_convex` is False and the rest means
-    nothing.
+    `free` says which controls may move; the others are held at zero. Where the problem is not
+    convex, `Factor.is_convex` is False and the rest means nothing.
     """
     if free is None:
         free = jnp.ones_like(problem.r, bool)
@@ -106,20 +107,8 @@ def factor(problem: LQProblem, free: Bool[Array, "T m"] | None = None) -> Factor
     return Factor(K, jnp.concatenate([V, V_last[None]]), Quu, free)
 
 
-def substitute(
-    problem: LQProblem, factor: Factor, fixed: Float[Array, "T m"] | None = None
-) -> LQSolution:
-    """Minimise with a factor that was computed earlier for the same matrices.
-
-    `fixed` [T, m] holds the values of the controls that are not free.
-    """
-    if fixed is not None:
-        fixed = jnp.where(factor.free, 0.0, fixed)
-        problem = problem._replace(
-            q=problem.q.at[:-1].add(jnp.einsum("tji,tj->ti", problem.S, fixed)),
-            r=problem.r + jnp.einsum("tij,tj->ti", problem.R, fixed),
-            c=problem.c + jnp.einsum("tij,tj->ti", problem.B, fixed),
-        )
+def substitute(problem: LQProblem, factor: Factor) -> LQSolution:
+    """Minimise with a factor that was computed earlier for the same matrices."""
 
     def backward(v, inputs):
         stage, V_next, Quu, K, free = inputs
@@ -141,6 +130,4 @@ def substitute(
     _, (states, controls) = jax.lax.scan(forward, problem.x0, inputs)
     states = jnp.concatenate([problem.x0[None], states])
     costates = v + jnp.einsum("tij,tj->ti", factor.V, states)
-    if fixed is not None:
-        controls, k = controls + fixed, k + fixed
     return LQSolution(states, controls, costates, k, factor.K)

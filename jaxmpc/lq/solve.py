@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxmpc.lq.bounded import bounded_solution
 from jaxmpc.lq.differentiable import solve_with_factor
+from jaxmpc.lq.factorization import factor as factorize
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.riccati import Factor, LQSolution, factor as factorize
+from jaxmpc.lq.recursion import CHOICES, Recursion, choose
+from jaxmpc.lq.riccati import Factor, LQSolution
 
 
 def solve(
@@ -16,6 +18,7 @@ def solve(
     upper: Float[Array, "T m"] | Float[Array, " m"] | float | None = None,
     *,
     factor: Factor | None = None,
+    riccati: str = "auto",
 ) -> LQSolution:
     """Minimise a convex LQ problem, with optional bounds on the controls.
 
@@ -25,6 +28,8 @@ def solve(
         factor: an earlier `lq.factor` of the same matrices, to solve for new q, r, c and x0
             without factorising again. Its free controls are the only ones that move. Not
             together with bounds.
+        riccati: "sequential" in time; "parallel" (associative scans, O(log T) after each other);
+            "auto": the one that was measured to be faster at these sizes on this device.
 
     Returns:
         states, controls and costates, differentiable in every matrix, x0 and the bounds (the
@@ -34,12 +39,13 @@ def solve(
         ValueError: for shapes that do not fit, or bounds together with a factor.
 
     Sources: Amos et al. (2018), section 3, for the derivative; Rao, Wright and Rawlings (1998)
-    for interior points on this structure.
+    for interior points on this structure; Särkkä and García-Fernández (2023) for the scans.
     """
     check_shapes(problem)
     problem = symmetric(problem)
+    recursion = choice(problem, riccati)
     if lower is None and upper is None:
-        factor = factorize(problem) if factor is None else factor
+        factor = factorize(problem, None, recursion) if factor is None else factor
         factor = jax.lax.stop_gradient(factor)
         return solve_with_factor(problem, factor, jnp.zeros_like(problem.r))
     if factor is not None:
@@ -53,7 +59,31 @@ def solve(
                 f"{bound.shape}."
             )
         bounds.append(jnp.broadcast_to(bound, problem.r.shape))
-    return bounded_solution(problem, *bounds)
+    return bounded_solution(problem, bounds[0], bounds[1], recursion)
+
+
+def factor(
+    problem: LQProblem, free: Bool[Array, "T m"] | None = None, *, riccati: str = "auto"
+) -> Factor:
+    """Factorise a problem's matrices, for `solve` to use with any q, r, c and x0.
+
+    Args:
+        problem: the matrices; only the symmetric parts of Q and R count.
+        free: [T, m], which controls may move; the others are held at zero. None: all.
+        riccati: as for `solve`.
+
+    Returns:
+        gains and value functions; `is_convex()` tells whether the problem has a minimiser.
+    """
+    check_shapes(problem)
+    return factorize(symmetric(problem), free, choice(problem, riccati))
+
+
+def choice(problem: LQProblem, riccati: str) -> Recursion:
+    """The form of the recursion for a problem of these sizes."""
+    if riccati not in CHOICES:
+        raise ValueError(f"lq: riccati must be one of {CHOICES}, got {riccati!r}.")
+    return choose(riccati, problem.r.shape[0], problem.q.shape[1], problem.r.shape[1])
 
 
 def symmetric(problem: LQProblem) -> LQProblem:

@@ -18,8 +18,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.constrained import dual_regularization
+from jaxmpc.lq.factorization import factor, substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.riccati import Factor, factor, substitute
+from jaxmpc.lq.recursion import Recursion
+from jaxmpc.lq.riccati import Factor
 from jaxmpc.lq.rows import Jacobian
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.iterate import Iterate, Setting, Values
@@ -156,12 +158,15 @@ def direction(
     )
 
 
-def factorise(model: LQProblem, free, proximals: Float[Array, " k"]) -> Factor:
+def factorise(
+    model: LQProblem, free, proximals: Float[Array, " k"], recursion: Recursion
+) -> Factor:
     """The factors for several proximal weights at once; `model` has none."""
     m, n = model.r.shape[1], model.q.shape[1]
     eye_n, eye_m = jnp.eye(n, dtype=model.q.dtype), jnp.eye(m, dtype=model.q.dtype)
 
     def one(weight):
-        return factor(model._replace(Q=model.Q + weight * eye_n, R=model.R + weight * eye_m), free)
+        heavier = model._replace(Q=model.Q + weight * eye_n, R=model.R + weight * eye_m)
+        return factor(heavier, free, recursion)
 
     return jax.vmap(one)(proximals)

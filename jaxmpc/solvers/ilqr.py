@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.lq.control_limited import Policy, control_limited_policy
+from jaxmpc.lq.parallel_policy import bounded_policy
 from jaxmpc.lq.problem import LQProblem
+from jaxmpc.lq.recursion import CHOICES, SEQUENTIAL, choose
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Residuals, Status, multipliers_of_bounds, no_violations
 from jaxmpc.solvers import regularization
@@ -67,7 +69,9 @@ class ILQR:
         hessian: "gauss_newton" leaves the dynamics' curvature out and makes the cost's Hessian
             convex where it is not; "exact" keeps both; "auto" takes Gauss-Newton steps far away
             and exact ones where they succeed, so that the tail is quadratic.
-        riccati: the recursion; "auto" and "sequential" are the same at present.
+        riccati: the backward pass, "sequential" in time; "parallel" by associative scans, for the
+            box of all stages at once (rollouts of the dynamics remain sequential); "auto": the
+            one that was measured to be faster at these sizes on this device.
         trust_region: the most that a control may change in an iteration (in its own units), or
             None.
         verbose: print a table of iterations; compiled out otherwise.
@@ -89,7 +93,7 @@ class ILQR:
         check_positive("ILQR", "trust_region", self.trust_region, optional=True)
         check_choice("ILQR", "hessian", self.hessian, ("auto", "gauss_newton", "exact"))
         check_bool("ILQR", "verbose", self.verbose)
-        check_choice("ILQR", "riccati", self.riccati, ("auto", "sequential"))
+        check_choice("ILQR", "riccati", self.riccati, CHOICES)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """The first nominal trajectory: that of the guessed controls, or one from guessed states.
@@ -215,7 +219,13 @@ class ILQR:
             c=jnp.zeros_like(states[1:]),
             x0=jnp.zeros_like(states[0]),
         )
-        return control_limited_policy(model, box[0] - controls, box[1] - controls, mu)
+        low, high = box[0] - controls, box[1] - controls
+        recursion = choose(self.riccati, *model.c.shape, controls.shape[1])
+        if recursion == SEQUENTIAL:
+            return control_limited_policy(model, low, high, mu)
+        held = state.conditions.multipliers
+        guess = jnp.where(held.lower > 0, -1, jnp.where(held.upper > 0, 1, 0))
+        return bounded_policy(model, low, high, mu, guess, recursion)
 
     def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
         running = state.status == RUNNING

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.lq.problem import LQProblem
+from jaxmpc.lq.recursion import CHOICES, Recursion, choose
 from jaxmpc.lq.riccati import Factor
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Multipliers, Residuals, Status, multipliers_of_bounds
@@ -100,6 +101,8 @@ class InteriorPoint:
         barrier: the barrier parameter to stop at, in units of cost. Zero: the solution. Positive:
             the point of the central path where distance times multiplier of each inequality is
             `barrier`, which is smooth in all that the problem depends on.
+        riccati: the recursion, "sequential" in time, "parallel" by associative scans, or "auto":
+            the one that was measured to be faster at these sizes on this device.
         verbose: print a table of iterations; compiled out otherwise.
 
     Sources: Waechter and Biegler (2006), 'On the implementation of an interior-point filter
@@ -111,6 +114,7 @@ class InteriorPoint:
     tolerance: float | None = None
     hessian: str = "exact"
     barrier: float = 0.0
+    riccati: str = "auto"
     verbose: bool = False
 
     def __post_init__(self):
@@ -118,6 +122,7 @@ class InteriorPoint:
         check_positive("InteriorPoint", "tolerance", self.tolerance, optional=True)
         check_choice("InteriorPoint", "hessian", self.hessian, ("exact", "gauss_newton"))
         check_not_negative("InteriorPoint", "barrier", self.barrier)
+        check_choice("InteriorPoint", "riccati", self.riccati, CHOICES)
         check_bool("InteriorPoint", "verbose", self.verbose)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
@@ -186,7 +191,9 @@ class InteriorPoint:
         memory = state.memory._replace(length=emptied)
         rows = row_model(point, values, setting, mu)
         model = condensed(expansion, point, values, setting, rows)
-        factorised = _factorise(state, setting, model)
+        horizon, m, n = model.S.shape
+        recursion = choose(self.riccati, horizon, n, m)
+        factorised = _factorise(state, setting, model, recursion)
         matrices = factorised.matrices
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
@@ -290,13 +297,15 @@ class Factorised(NamedTuple):
     next_proximal: Float[Array, ""]
 
 
-def _factorise(state: InteriorPointState, setting: Setting, model: LQProblem) -> Factorised:
+def _factorise(
+    state: InteriorPointState, setting: Setting, model: LQProblem, recursion: Recursion
+) -> Factorised:
     """Try several proximal weights at once; larger ones after a line search that failed."""
     smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
     dtype = state.mu.dtype
     levels, raised = jnp.asarray(_LEVELS, dtype), jnp.asarray(_RAISED_LEVELS, dtype)
     proximals = smallest * jnp.where(state.failures > 0, raised, levels)
-    factors = factorise(model, setting.free, proximals)
+    factors = factorise(model, setting.free, proximals, recursion)
     convex = jax.vmap(lambda matrices: matrices.is_convex())(factors)
     chosen = jnp.argmax(convex)
     used = jnp.where(proximals[chosen] > 0, proximals[chosen], state.proximal / 3)

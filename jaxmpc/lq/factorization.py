@@ -1,0 +1,57 @@
+"""Factor once, solve for any affine terms: by whichever form of the recursion is chosen."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxmpc.lq import parallel, riccati
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
+from jaxmpc.lq.riccati import Factor, LQSolution
+
+
+def factor(
+    problem: LQProblem, free: Bool[Array, "T m"] | None = None, recursion: Recursion = SEQUENTIAL
+) -> Factor:
+    """The factor of a problem's matrices.
+
+    `free` says which controls may move; the others are held at zero (see `substitute` for other
+    values). Where the problem is not convex, `Factor.is_convex` is False and the rest means
+    nothing. The parallel form says so too where it has lost too many digits; then the
+    sequential one decides.
+    """
+    if recursion.block is None:
+        return riccati.factor(problem, free)
+    found = parallel.factor(problem, free, recursion.block)
+    chosen = jax.lax.cond(
+        found.is_convex(), lambda: found, lambda: riccati.factor(problem, found.free)
+    )
+    return chosen._replace(recursion=recursion)
+
+
+def substitute(
+    problem: LQProblem, factor: Factor, fixed: Float[Array, "T m"] | None = None
+) -> LQSolution:
+    """Minimise with a factor that was computed earlier for the same matrices.
+
+    `fixed` [T, m] holds the values of the controls that are not free. The form of the recursion
+    is the factor's.
+    """
+    affine = problem
+    if fixed is not None:
+        fixed = jnp.where(factor.free, 0.0, fixed)
+        affine = problem._replace(
+            q=problem.q.at[:-1].add(jnp.einsum("tji,tj->ti", problem.S, fixed)),
+            r=problem.r + jnp.einsum("tij,tj->ti", problem.R, fixed),
+            c=problem.c + jnp.einsum("tij,tj->ti", problem.B, fixed),
+        )
+    block = factor.recursion.block
+    if block is None:
+        solution = riccati.substitute(affine, factor)
+    else:
+        solution = parallel.substitute(affine, factor, block)
+    if fixed is None:
+        return solution
+    return solution._replace(
+        controls=solution.controls + fixed, feedforward=solution.feedforward + fixed
+    )
