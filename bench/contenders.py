@@ -13,8 +13,8 @@ class Contender:
 
     `word` is what --peers calls it, and its environment; `steps` the arguments of pip, one
     install after another; `problems` the beginnings of the names of the problems that it can
-    take part in; `most` the largest batch that it is asked for, where a larger one would only
-    take longer, start after start.
+    take part in; `least` the smallest batch that it is of use for, `most` the largest that it is
+    asked for, where a larger one would only take longer, start after start.
     """
 
     word: str
@@ -22,6 +22,7 @@ class Contender:
     problems: tuple[str, ...] = ("",)
     steps: tuple[tuple[str, ...], ...] = ()
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    least: int = 1
     most: int = 128
 
     def takes_part(self, problem: str) -> bool:
@@ -40,6 +41,9 @@ _UNBOUNDED = ("cartpole:", "lqr:10000")  # no bound is active at these solutions
 
 CONTENDERS: dict[str, Contender] = {
     "jaxmpc": Contender("", "jaxmpc_solve", most=1024),
+    "jaxmpc-2devices": Contender(
+        "", "jaxmpc_solve", ("cartpole:", "lqr"), options={"devices": 2}, least=32, most=1024
+    ),
     "jaxmpc-interior": Contender(
         "", "jaxmpc_solve", ("lqr", "cartpole_acados"), options={"solver": "InteriorPoint"}
     ),

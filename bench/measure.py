@@ -35,7 +35,11 @@ def measure(
     x0s = task.initial_states()
     try:
         for size in sizes:
-            able = {name: w for name, w in workers.items() if size <= CONTENDERS[name].most}
+            able = {
+                name: worker
+                for name, worker in workers.items()
+                if CONTENDERS[name].least <= size <= CONTENDERS[name].most
+            }
             rows += _batch(task, able, x0s[:size], settings)
             print(f"{problem}: {min(size, len(x0s))} starts done", file=sys.stderr)
     finally:

@@ -23,7 +23,7 @@ from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import RUNNING, unroll
 from jaxmpc.solvers.options import check_positive
 
-_CACHE = 2**19  # bytes of matrices that a CPU core works on at once
+_CACHE = 2**18  # bytes of matrices that a CPU core works on at once
 _CPU_CHUNKS = (8, 64)
 _ACCELERATOR_CHUNK = 4096
 
@@ -79,7 +79,7 @@ def solve_batch(
             are all right; x0s (and whatever else has a leading axis of B) are then global
             arrays. None: the default device.
         chunk_size: how many elements are worked on at once, on each device. None: on a CPU as
-            many, from 8 to 64, as have matrices of 0.5 MiB together; 4096 elsewhere.
+            many, from 8 to 64, as have matrices of 0.25 MiB together; 4096 elsewhere.
 
     Returns:
         A `Solution` with a leading axis of length B on every leaf.

@@ -18,8 +18,7 @@ _CORE = ["trajectory", "active_rows", "kkt_system", "implicit"]
 _CORE += [f"solvers.{name}" for name in ("line_search", "regularization", "loop")]
 _CORE += [f"solvers.{name}" for name in ("multiple_shooting", "iterate", "barrier", "merit")]
 _CORE += ["solvers.filter", "solvers.filter_search", "lq.rows", "lq.constrained"]
-_CORE += [f"lq.{name}" for name in ("riccati", "box_qp", "bounded", "control_limited", "pivoting")]
-_CORE += [
-    f"lq.{name}" for name in ("small_linalg", "differentiable", "problem", "active_set", "parallel")
-]
+_CORE += [f"lq.{name}" for name in ("riccati", "box_qp", "bounded", "control_limited")]
+_CORE += [f"lq.{name}" for name in ("small_linalg", "differentiable", "problem", "active_set")]
+_CORE += [f"lq.{name}" for name in ("pivoting", "parallel", "blocked", "factorization")]
 install_import_hook([f"jaxmpc.{name}" for name in _CORE], "beartype.beartype")

@@ -30,10 +30,7 @@ def problem_with(**constraints):
 PROBLEMS = {
     "free": (problem_with(), ILQR),
     "bounded": (problem_with(control_bounds=(-3.0, 2.0)), ILQR),
-    "constrained": (
-        problem_with(control_bounds=(-9.0, 9.0), state_bounds=(-1.2, 1.2)),
-        InteriorPoint,
-    ),
+    "constrained": (problem_with(state_bounds=(-0.6, 2.0)), InteriorPoint),
 }
 
 

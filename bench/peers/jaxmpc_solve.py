@@ -5,26 +5,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType
 
 import jaxmpc
 from bench.task import Task
 
 
-def solve_batch(problem, x0s, params, **options) -> jaxmpc.Solution:
-    """One solution for each start; the guesses among the options are [B, ...] too."""
-    guesses = {name: options.pop(name) for name in ("states", "controls") if name in options}
-
-    def solve(x0, guess):
-        return jaxmpc.solve(problem, x0, params, **guess, **options)
-
-    return jax.vmap(solve)(x0s, guesses)
-
-
 class Contender:
     """`jaxmpc.solve` under `jit`, a batch by `solve_batch`."""
 
-    def __init__(self, task: Task, tolerance: float, solver: str = ""):
+    def __init__(self, task: Task, tolerance: float, solver: str = "", devices: int = 1):
         jax.config.update("jax_enable_x64", True)
+        self._mesh = None
+        if devices > 1:
+            jax.config.update("jax_num_cpu_devices", devices)
+            self._mesh = jax.make_mesh((devices,), ("starts",), axis_types=(AxisType.Auto,))
         self._task, self._problem = task, task.jaxmpc_problem()
         constrained = self._problem.has_general_constraints
         name = solver or ("InteriorPoint" if constrained else "ILQR")  # as jaxmpc picks it
@@ -48,10 +43,13 @@ class Contender:
         if self._single:
             starts, guesses = jax.tree.map(lambda leaf: leaf[0], (starts, guesses))
         params = {name: jnp.asarray(value, float) for name, value in self._task.params.items()}
-        chosen = jaxmpc.solve if self._single else solve_batch
+        options: dict[str, Any] = {"solver": self._solver}
+        chosen = jaxmpc.solve
+        if not self._single:
+            chosen, options["mesh"] = jaxmpc.solve_batch, self._mesh
 
         def solve(params, problem, starts, guesses):
-            return chosen(problem, starts, params, **guesses, solver=self._solver)
+            return chosen(problem, starts, params, **guesses, **options)
 
         def loss(*arguments):
             solution = solve(*arguments)

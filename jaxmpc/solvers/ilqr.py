@@ -220,7 +220,8 @@ class ILQR:
             x0=jnp.zeros_like(states[0]),
         )
         low, high = box[0] - controls, box[1] - controls
-        recursion = choose(self.riccati, *model.c.shape, controls.shape[1])
+        horizon, m = controls.shape
+        recursion = choose(self.riccati, horizon, n, m)
         if recursion == SEQUENTIAL:
             return control_limited_policy(model, low, high, mu)
         held = state.conditions.multipliers
