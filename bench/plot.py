@@ -42,7 +42,7 @@ def _bars(plt: Any, rows: list[dict[str, Any]]) -> Any:
             axis.barh(places, lengths, 0.38, label=label)
         axis.set_yticks([-i for i in range(len(here))], [row["contender"] for row in here])
         axis.set_xscale("log")
-        axis.set_title(f"{size} starts")
+        axis.set_title("1 start" if size == 1 else f"{size} starts")
     axes[0][0].legend()
     return figure
 

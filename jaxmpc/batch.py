@@ -99,7 +99,7 @@ def solve_batch(
     problem, params = close_over_static(problem, params)
     own, shared = _partition(params, params_axes)
     hoisted = check_and_hoist(problem, x0, eqx.combine(_blank_element(own), shared))
-    chunk_size = chunk_size or _default_chunk(problem, x0, _platform(mesh))
+    chunk_size = chunk_size or default_chunk(problem, x0, _platform(mesh))
     plan = _Plan(solver, adjoint, chunk_size, mesh)
     elements = _Element(jnp.asarray(x0s), own, guess_of(solver, controls, states, warm_start))
     function = _compiled if hoisted is problem else _solve_batch
@@ -125,7 +125,7 @@ def _platform(mesh: Mesh | None) -> str:
     return jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
 
 
-def _default_chunk(problem: Problem, x0, platform: str) -> int:
+def default_chunk(problem: Problem, x0, platform: str) -> int:
     """As much as the cache of a core holds, or keeps an accelerator busy."""
     if platform != "cpu":
         return _ACCELERATOR_CHUNK

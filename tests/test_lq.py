@@ -240,3 +240,45 @@ def test_box_qp_on_a_concave_interval_takes_the_better_end():
     assert solution.u[0] == -1.0 and solution.factor.is_positive()
     unbounded = box_qp(-jnp.eye(1), jnp.array([0.2]), jnp.array([-jnp.inf]), jnp.array([jnp.inf]))
     assert not unbounded.factor.is_positive()
+
+
+@pytest.mark.parametrize("limit", [1e4, 1.0, 0.3])
+def test_bounds_on_an_unstable_system(limit):
+    """The LQRs of arXiv 2505.01353, from a few starts; with 0.3 most controls are at a bound."""
+    random = np.random.RandomState(42)
+    A, B, c = np.eye(8) + 0.2 * random.randn(8, 8), random.randn(8, 4), random.randn(8)
+    starts = jnp.asarray(random.randn(128, 8)[:6])
+
+    def solve(x0):
+        def along(matrix, count=20):
+            return jnp.broadcast_to(jnp.asarray(matrix), (count, *np.shape(matrix)))
+
+        problem = lq.LQProblem(
+            Q=along(2 * np.eye(8), 21),
+            S=along(np.zeros((4, 8))),
+            R=along(2 * np.eye(4)),
+            q=along(np.zeros(8), 21),
+            r=along(np.zeros(4)),
+            A=along(A),
+            B=along(B),
+            c=along(c),
+            x0=x0,
+        )
+        solution = lq.solve(problem, -limit, limit)
+        return solution, control_gradient(problem, solution)
+
+    solution, gradient = jax.jit(jax.vmap(solve))(starts)
+    controls = np.asarray(solution.controls)
+    assert np.all(np.abs(controls) <= limit)
+    at_bound = np.abs(controls) == limit
+    assert (np.mean(at_bound) > 0.3) == (limit == 0.3)
+    # Free: no gradient. At a bound: the gradient pushes against it.
+    size = 1e-9 * np.max(np.abs(np.asarray(solution.costates)))
+    assert np.all(np.abs(gradient)[~at_bound] <= size)
+    assert np.all((np.sign(controls) * gradient)[at_bound] <= size)
+
+
+def test_a_bounded_problem_that_is_not_convex_is_not_a_number():
+    problem = random_problem(5, 2, 1)
+    concave = problem._replace(Q=-10 * problem.Q)
+    assert np.all(np.isnan(lq.solve(concave, -1.0, 1.0).controls))

@@ -43,21 +43,20 @@ class Contender:
         if self._single:
             starts, guesses = jax.tree.map(lambda leaf: leaf[0], (starts, guesses))
         params = {name: jnp.asarray(value, float) for name, value in self._task.params.items()}
-        options: dict[str, Any] = {"solver": self._solver}
-        chosen = jaxmpc.solve
-        if not self._single:
-            chosen, options["mesh"] = jaxmpc.solve_batch, self._mesh
-
-        def solve(params, problem, starts, guesses):
-            return chosen(problem, starts, params, **guesses, **options)
 
         def loss(*arguments):
-            solution = solve(*arguments)
+            solution = self._solution(*arguments)
             return self._task.loss_of(solution.controls), solution
 
-        function = jax.value_and_grad(loss, has_aux=True) if gradient else solve
+        function = jax.value_and_grad(loss, has_aux=True) if gradient else self._solution
         self._arguments = (params, self._problem, starts, guesses)
         self._compiled = jax.jit(function).lower(*self._arguments).compile()
+
+    def _solution(self, params, problem, starts, guesses) -> Any:
+        options = {**guesses, "solver": self._solver}
+        if self._single:
+            return jaxmpc.solve(problem, starts, params, **options)
+        return jaxmpc.solve_batch(problem, starts, params, mesh=self._mesh, **options)
 
     def run(self) -> Any:
         """Solve the batch and wait."""
@@ -69,13 +68,12 @@ class Contender:
             (_, solution), slope = output
             gradient = [np.ravel(slope[name]) for name in self._task.params]
             return {**self._trajectories(solution), "gradient": np.concatenate(gradient).tolist()}
-        return {
-            **self._trajectories(output),
-            "iterations": self._batch(output.iterations),
-            "converged": self._batch(output.converged),
-        }
+        return {**self._trajectories(output), **self._counts(output)}
 
-    def _trajectories(self, solution: jaxmpc.Solution) -> dict[str, Any]:
+    def _counts(self, output: Any) -> dict[str, Any]:
+        return {name: self._batch(getattr(output, name)) for name in ("iterations", "converged")}
+
+    def _trajectories(self, solution: Any) -> dict[str, Any]:
         return {name: self._batch(getattr(solution, name)) for name in ("states", "controls")}
 
     def _batch(self, leaf: jax.Array) -> list[Any]:

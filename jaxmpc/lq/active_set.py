@@ -22,9 +22,10 @@ from jaxmpc.lq.riccati import LQSolution
 # What a trip does. START evaluates the gradient where the interior point begins.
 _PIVOT, _START, _INTERIOR, _FINISH, _DONE, _FAILED = range(6)
 _EXCHANGES = 2  # before the interior point: enough where hardly a bound is active
-_LIMIT = 40  # trips of the interior point, and of the pivoting that finishes it
+_LIMIT = 60  # trips of the interior point in all
+_CALM = 2  # steps that leave the sides as they are, before pivoting tries to finish
+_FINISHES = 4  # exchanges that it has for that, before the interior point goes on
 _TO_BOUNDARY = 0.995
-_ACCURACY = 0.85  # power of eps: the interior point's gap at its end, in units of the first
 
 
 class _Interior(NamedTuple):
@@ -34,7 +35,9 @@ class _Interior(NamedTuple):
     z_lower: Float[Array, "T m"]
     z_upper: Float[Array, "T m"]
     centering: Float[Array, ""]
-    gap: Float[Array, ""]  # at the start
+    side: Int[Array, "T m"]  # what the last step says of the bounds
+    calm: Int[Array, ""]  # steps that have said the same
+    trips: Int[Array, ""]
 
 
 class _Search(NamedTuple):
@@ -89,7 +92,7 @@ def _start(lower, upper, guess) -> _Search:
         phase=phase + _PIVOT,
         trips=phase,
         pivoting=pivoting.start(side),
-        interior=_Interior(u, jnp.ones_like(u), jnp.ones_like(u), zero, zero),
+        interior=_Interior(u, jnp.ones_like(u), jnp.ones_like(u), zero, side, phase, phase),
     )
 
 
@@ -116,27 +119,29 @@ def _step(problem: LQProblem, lower, upper, recursion: Recursion, search: _Searc
     trips = search.trips + 1
     settled = pivots & jnp.all(rather == side)
     ends = jnp.where(settled, _DONE, _FAILED)
-    following = _next_phase(phase, inside, box, trips)
+    following = _next_phase(phase, inside, trips)
     following = jnp.where(settled | ~matrices.is_convex(), ends, following).astype(phase.dtype)
     sides = _chosen(pivots, exchange(search.pivoting, rather), search.pivoting)
-    near = pivoting.start(_sides_of(box, inside))
+    begins = centered & (following == _FINISH)
+    inside = inside._replace(calm=jnp.where(begins, 0, inside.calm))
+    near = pivoting.start(inside.side)
     return _Search(
         phase=following,
         trips=jnp.where(following == phase, trips, 0),
-        pivoting=_chosen(centered & (following == _FINISH), near, sides),
+        pivoting=_chosen(begins, near, sides),
         interior=inside,
     )
 
 
-def _next_phase(phase, inside: _Interior, box: _Box, trips):
+def _next_phase(phase, inside: _Interior, trips):
     """What the next trip does, if this one did not settle it."""
-    gap = _gap(box, inside)
-    small = float(jnp.finfo(gap.dtype).eps) ** _ACCURACY
-    close = (gap <= small * inside.gap) | (trips >= _LIMIT) | ~jnp.isfinite(gap)
+    last = inside.trips >= _LIMIT
     pivoted = jnp.where(trips >= _EXCHANGES, _START, _PIVOT)
-    finishing = jnp.where(trips >= _LIMIT, _FAILED, _FINISH)
-    after = [pivoted, _INTERIOR, jnp.where(close, _FINISH, _INTERIOR), finishing]
-    return jnp.select([phase == number for number in range(3)], after[:3], after[3])
+    centered = jnp.where((inside.calm >= _CALM) | last, _FINISH, _INTERIOR)
+    finished = jnp.where(trips >= jnp.where(last, _LIMIT, _FINISHES), _INTERIOR, _FINISH)
+    finished = jnp.where(last & (trips >= _LIMIT), _FAILED, finished)
+    after = [pivoted, _INTERIOR, centered]
+    return jnp.select([phase == number for number in range(3)], after, finished)
 
 
 def _box(lower, upper) -> tuple[_Box, Float[Array, "T m"]]:
@@ -173,13 +178,14 @@ def _interior_start(box: _Box, start, gradient) -> _Interior:
     size = jnp.where(size > 0, size, 1.0)
     z_lower = jnp.where(box.has_low, size, 0.0)
     z_upper = jnp.where(box.has_high, size, 0.0)
-    inside = _Interior(start, z_lower, z_upper, jnp.full_like(size, 0.3), size)
-    return inside._replace(gap=_gap(box, inside))
+    none = jnp.zeros_like(start, dtype=jnp.int32)
+    count = jnp.sum(none)
+    return _Interior(start, z_lower, z_upper, jnp.full_like(size, 0.3), none, count, count)
 
 
 def _interior_step(box: _Box, inside: _Interior, target_u) -> _Interior:
     """As far along Newton's direction as slacks and multipliers stay positive, each for itself."""
-    u, z_lower, z_upper, centering, gap = inside
+    u, z_lower, z_upper, centering, side, calm, trips = inside
     below, above = box.slacks(u)
     target = centering * _gap(box, inside)
     du = target_u - u
@@ -189,16 +195,20 @@ def _interior_step(box: _Box, inside: _Interior, target_u) -> _Interior:
     dual = _reach(z_lower, dz_lower, box.has_low)
     dual = jnp.minimum(dual, _reach(z_upper, dz_upper, box.has_high))
     slow = (1 - jnp.minimum(primal, dual)) ** 2
+    new_lower, new_upper = z_lower + dual * dz_lower, z_upper + dual * dz_upper
+    new_below, new_above = box.slacks(u + primal * du)
+    # At an active bound the slack falls and the multiplier stays; elsewhere it is the other way
+    # round (Tapia's indicators; El-Bakry, Tapia and Zhang, 1994).
+    at_lower = box.has_low & (new_below * z_lower < new_lower * below)
+    at_upper = box.has_high & (new_above * z_upper < new_upper * above)
+    now = jnp.where(at_lower | box.pinned, -1, jnp.where(at_upper, 1, 0))
+    calm = jnp.where(jnp.all(now == side), calm + 1, 0)
     new = _Interior(
-        u + primal * du,
-        z_lower + dual * dz_lower,
-        z_upper + dual * dz_upper,
-        jnp.clip(slow, 0.03, 0.8),
-        gap,
+        u + primal * du, new_lower, new_upper, jnp.clip(slow, 0.03, 0.8), now, calm, trips + 1
     )
     # Past the accuracy of the precision the weights overflow; what there was is kept.
     sound = jnp.all(jnp.isfinite(jnp.stack(new[:3])))
-    return _chosen(sound, new, inside._replace(gap=jnp.full_like(gap, jnp.inf)))
+    return _chosen(sound, new, inside._replace(trips=jnp.full_like(trips, _LIMIT)))
 
 
 def _reach(value, change, mask):
@@ -206,14 +216,6 @@ def _reach(value, change, mask):
     falls = mask & (change < 0)
     ratio = jnp.where(falls, -value / jnp.where(falls, change, -1.0), jnp.inf)
     return jnp.minimum(1.0, _TO_BOUNDARY * jnp.min(ratio))
-
-
-def _sides_of(box: _Box, inside: _Interior) -> Int[Array, "T m"]:
-    """At a bound are those whose multiplier is larger than their slack."""
-    below, above = box.slacks(inside.u)
-    at_lower = (box.has_low & (below < inside.z_lower)) | box.pinned
-    at_upper = box.has_high & (above < inside.z_upper)
-    return jnp.where(at_lower, -1, jnp.where(at_upper, 1, 0))
 
 
 def _preferred(problem: LQProblem, solution: LQSolution, gradient, side, lower, upper):

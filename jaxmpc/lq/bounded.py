@@ -20,9 +20,11 @@ def bounded_solution(
 ) -> LQSolution:
     """The minimiser over  lower <= u <= upper,  differentiable in the problem and the bounds.
 
-    Bounds may be infinite, or equal. The problem must be convex.
+    Bounds may be infinite, or equal. NaN where the active set was not found, as of a problem that
+    is not convex.
     """
     plain = jax.lax.stop_gradient((problem, lower, upper))
-    side, _ = active_sides(*plain, jnp.zeros_like(plain[1], dtype=jnp.int32), recursion)
+    side, found = active_sides(*plain, jnp.zeros_like(plain[1], dtype=jnp.int32), recursion)
     fixed = jnp.where(side < 0, lower, 0.0) + jnp.where(side > 0, upper, 0.0)
-    return solve_with_factor(problem, factor(plain[0], side == 0, recursion), fixed)
+    solution = solve_with_factor(problem, factor(plain[0], side == 0, recursion), fixed)
+    return jax.tree.map(lambda leaf: jnp.where(found, leaf, jnp.nan), solution)

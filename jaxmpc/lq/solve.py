@@ -33,7 +33,8 @@ def solve(
 
     Returns:
         states, controls and costates, differentiable in every matrix, x0 and the bounds (the
-        derivative reuses the factor); and the policy's gains, which carry no derivative.
+        derivative reuses the factor); and the policy's gains, which carry no derivative. With
+        bounds, NaN where the active set was not found, as of a problem that is not convex.
 
     Raises:
         ValueError: for shapes that do not fit, or bounds together with a factor.
