@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     print("   The experts of Amos et al. (2018): 20 steps of 0.05 s, force within +-100 N.\n")
     params = {name: jnp.asarray(value, x0.dtype) for name, value in models.CARTPOLE.items()}
     guess = jnp.zeros((len(x0), PROBLEM.horizon, 1), x0.dtype)
-    seconds, solve = _compiled(jax.vmap(_solve, in_axes=(0, None, 0)), x0, params, guess)
+    seconds, solve = _compiled(_solve, x0, params, guess)
     experts = jax.block_until_ready(solve(x0, params, guess))
     _print_report(experts, seconds, _median_seconds(lambda: solve(x0, params, guess)))
 
@@ -96,7 +96,7 @@ def _options(arguments) -> argparse.Namespace:
 
 
 def _solve(x0, params, controls):
-    return jaxmpc.solve(PROBLEM, x0, params, controls=controls)
+    return jaxmpc.solve_batch(PROBLEM, x0, params, controls=controls)
 
 
 def _compiled(function, *arguments):
@@ -146,7 +146,7 @@ def _learn(x0, controls, steps: int) -> dict[str, Float[Array, ""]]:
 
     def loss(log_params, guess):
         params = jax.tree.map(jnp.exp, log_params)  # masses and lengths are positive
-        solution = jax.vmap(_solve, in_axes=(0, None, 0))(x0, params, guess)
+        solution = _solve(x0, params, guess)
         return jnp.mean((solution.controls - controls) ** 2), solution
 
     def step(learner: Learner):
