@@ -92,8 +92,8 @@ def main():
     jax.config.update("jax_enable_x64", True)
     here, rows = machine.describe(), []
     every = 2 if options.few else 1
-    chosen = (sizes[::every] for sizes in (_HORIZONS, _STATES, _BATCHES))
-    for horizon, (n, m), batch in itertools.product(*chosen):
+    chosen = itertools.product(_HORIZONS[::every], _STATES[::every], _BATCHES[::every])
+    for horizon, (n, m), batch in chosen:
         if batch * horizon * (n + m) ** 2 > options.largest:
             continue
         rows.append(_measured((horizon, n, m, batch), options.runs))
