@@ -282,3 +282,25 @@ def test_a_bounded_problem_that_is_not_convex_is_not_a_number():
     problem = random_problem(5, 2, 1)
     concave = problem._replace(Q=-10 * problem.Q)
     assert np.all(np.isnan(lq.solve(concave, -1.0, 1.0).controls))
+
+
+def test_a_batch_with_bounds_is_each_element_alone():
+    problem = random_problem(9, 3, 2)
+    starts = jnp.asarray(np.random.RandomState(1).randn(40, 3))
+
+    def solve(x0, upper):
+        return lq.solve(problem._replace(x0=x0), -0.2, upper).controls
+
+    def loss(solver, starts, upper):
+        return jnp.sum(jnp.sin(solver(starts, upper)))
+
+    def alone(starts, upper):
+        return jax.lax.map(lambda x0: solve(x0, upper), starts)
+
+    together = jax.vmap(solve, (0, None))
+    values = [jax.jit(solver)(starts, 0.1) for solver in (together, alone)]
+    assert 0 < np.mean(values[0] == 0.1) < 1
+    np.testing.assert_allclose(*values, rtol=1e-9, atol=1e-12)
+    gradient = jax.jit(jax.grad(loss, (1, 2)), static_argnums=0)
+    for a, b in zip(gradient(together, starts, 0.1), gradient(alone, starts, 0.1), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)

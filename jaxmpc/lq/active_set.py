@@ -5,6 +5,7 @@ Near the answer a few exchanges of sides find it (block principal pivoting; Judi
 ch. 5), and pivoting finishes. Every trip through the one loop is one Riccati recursion.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,12 +17,12 @@ from jaxmpc.lq.differentiable import control_gradient
 from jaxmpc.lq.factorization import factor, substitute
 from jaxmpc.lq.pivoting import Pivoting, exchange, preferred_sides
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
+from jaxmpc.lq.recursion import Recursion
 from jaxmpc.lq.riccati import LQSolution
+from jaxmpc.refill import Iteration
 
 # What a trip does. START evaluates the gradient where the interior point begins.
 _PIVOT, _START, _INTERIOR, _FINISH, _DONE, _FAILED = range(6)
-_EXCHANGES = 2  # before the interior point: enough where hardly a bound is active
 _LIMIT = 60  # trips of the interior point in all
 _CALM = 2  # steps that leave the sides as they are, before pivoting tries to finish
 _FINISHES = 4  # exchanges that it has for that, before the interior point goes on
@@ -63,27 +64,37 @@ class _Box(NamedTuple):
         return below, jnp.where(self.has_high, jnp.maximum(self.high - u, room), 1.0)
 
 
-def active_sides(
-    problem: LQProblem,
-    lower: Float[Array, "T m"],
-    upper: Float[Array, "T m"],
-    guess: Int[Array, "T m"],
-    recursion: Recursion = SEQUENTIAL,
-) -> tuple[Int[Array, "T m"], Bool[Array, ""]]:
-    """-1 where the lower bound is active at the solution, 1 where the upper one is, 0 elsewhere.
+class Question(NamedTuple):
+    """A convex problem, its bounds, and where its controls are thought to be."""
 
-    Also whether they were found: of a convex problem they are. Bounds may be infinite, or equal;
-    `guess` is where the controls are thought to be.
+    problem: LQProblem
+    lower: Float[Array, "T m"]
+    upper: Float[Array, "T m"]
+    side: Int[Array, "T m"]
+
+
+class Answer(NamedTuple):
+    """The sides of the controls (-1 lower, 0 free, 1 upper), and whether they are right."""
+
+    side: Int[Array, "T m"]
+    found: Bool[Array, ""]
+
+
+def search(recursion: Recursion, exchanges: int) -> Iteration:
+    """The search for the `Answer` to a `Question`.
+
+    `exchanges`: how many sides to try from the guess before the interior point takes over.
     """
-    search = jax.lax.while_loop(
-        lambda search: search.phase < _DONE,
-        lambda search: _step(problem, lower, upper, recursion, search),
-        _start(lower, upper, guess),
+    return Iteration(
+        start=_start,
+        step=partial(_step, recursion, exchanges),
+        running=lambda search: search.phase < _DONE,
+        finish=lambda _, search: Answer(search.pivoting.side, search.phase == _DONE),
     )
-    return search.pivoting.side, search.phase == _DONE
 
 
-def _start(lower, upper, guess) -> _Search:
+def _start(question: Question) -> _Search:
+    _, lower, upper, guess = question
     box, u = _box(lower, upper)
     zero = jnp.zeros_like(u[0, 0])
     side = jnp.where(box.pinned, -1, guess)
@@ -96,8 +107,9 @@ def _start(lower, upper, guess) -> _Search:
     )
 
 
-def _step(problem: LQProblem, lower, upper, recursion: Recursion, search: _Search) -> _Search:
+def _step(recursion: Recursion, exchanges: int, question: Question, search: _Search) -> _Search:
     """One Riccati recursion, for whatever the phase wants of it."""
+    problem, lower, upper, _ = question
     box, start = _box(lower, upper)
     phase, inside, side = search.phase, search.interior, search.pivoting.side
     centered = phase == _INTERIOR
@@ -119,7 +131,7 @@ def _step(problem: LQProblem, lower, upper, recursion: Recursion, search: _Searc
     trips = search.trips + 1
     settled = pivots & jnp.all(rather == side)
     ends = jnp.where(settled, _DONE, _FAILED)
-    following = _next_phase(phase, inside, trips)
+    following = _next_phase(phase, inside, trips, exchanges)
     following = jnp.where(settled | ~matrices.is_convex(), ends, following).astype(phase.dtype)
     sides = _chosen(pivots, exchange(search.pivoting, rather), search.pivoting)
     begins = centered & (following == _FINISH)
@@ -133,10 +145,10 @@ def _step(problem: LQProblem, lower, upper, recursion: Recursion, search: _Searc
     )
 
 
-def _next_phase(phase, inside: _Interior, trips):
+def _next_phase(phase, inside: _Interior, trips, exchanges: int):
     """What the next trip does, if this one did not settle it."""
     last = inside.trips >= _LIMIT
-    pivoted = jnp.where(trips >= _EXCHANGES, _START, _PIVOT)
+    pivoted = jnp.where(trips >= exchanges, _START, _PIVOT)
     centered = jnp.where((inside.calm >= _CALM) | last, _FINISH, _INTERIOR)
     finished = jnp.where(trips >= jnp.where(last, _LIMIT, _FINISHES), _INTERIOR, _FINISH)
     finished = jnp.where(last & (trips >= _LIMIT), _FAILED, finished)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmpc.lq.active_set import active_sides
+from jaxmpc.lq.active_sides import active_sides
 from jaxmpc.lq.differentiable import solve_with_factor
 from jaxmpc.lq.factorization import factor
 from jaxmpc.lq.problem import LQProblem

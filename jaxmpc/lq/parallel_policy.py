@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmpc.lq.active_set import active_sides
+from jaxmpc.lq.active_sides import active_sides
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.factorization import factor, substitute
 from jaxmpc.lq.problem import LQProblem
