@@ -7,11 +7,16 @@ One table a problem, of the newest file of each; nobody types a figure.
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parent.parent
 _MARKERS = ("<!-- benchmark -->", "<!-- /benchmark -->")
+_OURS = """
+jaxmpc is `solve`, and of a batch `solve_batch` on one device; jaxmpc-2devices has two cores as a mesh,
+jaxmpc-interior the other solver, and jaxmpc-lq is `lq.solve` under `vmap`.
+"""
 _TITLES = {
     "cartpole": "The paper's cart-pole (20 steps)",
     "lqr:10000": "LQRs of arXiv 2505.01353, bounds inactive (gradient: 248 parameters)",
@@ -47,9 +52,19 @@ def render(folder: Path = _ROOT / "bench" / "results") -> str:
     if not parts:
         return ""
     about = "Medians in milliseconds for the whole batch, float64, side by side in one run by"
-    return f"{about} `python -m bench`;\nall judged by one independent KKT check.\n\n" + "\n".join(
-        parts
-    )
+    head = f"{about} `python -m bench`;\nall judged by one independent KKT check.\n{_OURS}\n"
+    return "\n".join([head, *parts, _lacking(content for content, _ in newest.values())])
+
+
+def _lacking(contents: Iterable[dict[str, Any]]) -> str:
+    """What contenders cannot do, said once for all tables."""
+    names: dict[str, list[str]] = {}
+    for content in contents:
+        for name, of in content["contenders"].items():
+            if "lacks" in of and name not in names.setdefault(of["lacks"], []):
+                names[of["lacks"]].append(name)
+    lines = (f"{', '.join(who)}: {what}" for what, who in names.items())
+    return f"What they lack: {'; '.join(lines)}.\n" if names else ""
 
 
 def _table(title: str, content: dict[str, Any], file: str) -> str:
@@ -89,13 +104,9 @@ def _receding(content: dict[str, Any], file: str) -> str:
 
 
 def _absent(content: dict[str, Any]) -> str:
-    failed = {row["contender"]: row["failed"] for row in content["results"] if "failed" in row} | {
-        name: of["missing"] for name, of in content["contenders"].items() if "missing" in of
-    }
-    lacking = {
-        n: f"lacks {of['lacks']}" for n, of in content["contenders"].items() if "lacks" in of
-    }
-    notes = lacking | failed
+    notes = {row["contender"]: row["failed"] for row in content["results"] if "failed" in row}
+    missing = ((name, of.get("missing")) for name, of in content["contenders"].items())
+    notes |= {name: reason for name, reason in missing if reason}
     return "".join(f"\n({name}: {_brief(note)})\n" for name, note in notes.items())
 
 
