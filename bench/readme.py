@@ -14,9 +14,8 @@ from typing import Any
 _ROOT = Path(__file__).parent.parent
 _MARKERS = ("<!-- benchmark -->", "<!-- /benchmark -->")
 _OURS = """
-jaxmpc is `solve`, and of a batch `solve_batch` on one device; jaxmpc-2devices has two cores as a mesh,
-jaxmpc-interior the other solver, and jaxmpc-lq is `lq.solve` under `vmap`.
-"""
+jaxmpc is `solve`, and of a batch `solve_batch` on one device; jaxmpc-2devices has two cores as a
+mesh, jaxmpc-interior the other solver, and jaxmpc-lq is `lq.solve` under `vmap`."""
 _TITLES = {
     "cartpole": "The paper's cart-pole (20 steps)",
     "lqr:10000": "LQRs of arXiv 2505.01353, bounds inactive (gradient: 248 parameters)",
