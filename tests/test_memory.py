@@ -31,7 +31,9 @@ def vmapped(problem, x0s, params):
     return jax.vmap(jaxmpc.solve, (None, 0, None))(problem, x0s, params)
 
 
-@pytest.mark.parametrize("solver", [vmapped, jaxmpc.solve_batch])
+@pytest.mark.parametrize(
+    "solver", [pytest.param(vmapped, marks=pytest.mark.slow), jaxmpc.solve_batch]
+)
 def test_memory_is_linear(solver):
     base = temporary_bytes(64, 64, solver)
     assert base > 0
