@@ -281,7 +281,13 @@ def test_bounds_on_an_unstable_system(limit):
 def test_a_bounded_problem_that_is_not_convex_is_not_a_number():
     problem = random_problem(5, 2, 1)
     concave = problem._replace(Q=-10 * problem.Q)
-    assert np.all(np.isnan(lq.solve(concave, -1.0, 1.0).controls))
+
+    def loss(x0):
+        return jnp.sum(lq.solve(concave._replace(x0=x0), -1.0, 1.0).controls)
+
+    value, gradient = jax.value_and_grad(loss)(problem.x0)
+    assert np.isnan(value)
+    assert np.all(np.isnan(gradient))
 
 
 def test_a_batch_with_bounds_is_each_element_alone():

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from jaxmpc.lq.active_sides import active_sides
 from jaxmpc.lq.differentiable import solve_with_factor
-from jaxmpc.lq.factorization import factor
+from jaxmpc.lq.factorization import certain_factor
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
 from jaxmpc.lq.riccati import LQSolution
@@ -26,5 +26,6 @@ def bounded_solution(
     plain = jax.lax.stop_gradient((problem, lower, upper))
     side, found = active_sides(*plain, jnp.zeros_like(plain[1], dtype=jnp.int32), recursion)
     fixed = jnp.where(side < 0, lower, 0.0) + jnp.where(side > 0, upper, 0.0)
-    solution = solve_with_factor(problem, factor(plain[0], side == 0, recursion), fixed)
-    return jax.tree.map(lambda leaf: jnp.where(found, leaf, jnp.nan), solution)
+    solution = solve_with_factor(problem, certain_factor(plain[0], side == 0, recursion), fixed)
+    worth = jnp.where(found, 1.0, jnp.nan).astype(fixed.dtype)  # of the derivatives as well
+    return jax.tree.map(lambda leaf: worth * leaf, solution)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, lagrangian
-from jaxmpc.lq.factorization import factor, substitute
+from jaxmpc.lq.factorization import certain_factor, substitute
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
 from jaxmpc.lq.riccati import Factor, LQSolution
@@ -39,7 +39,7 @@ def constrained_factor(
     problem: LQProblem, jacobian: Jacobian, free, recursion: Recursion = SEQUENTIAL
 ) -> Factor:
     """The factor that `solve_rows` needs."""
-    return factor(penalised(problem, jacobian), free, recursion)
+    return certain_factor(penalised(problem, jacobian), free, recursion)
 
 
 @jax.custom_vjp

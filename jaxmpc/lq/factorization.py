@@ -17,16 +17,28 @@ def factor(
 
     `free` says which controls may move; the others are held at zero (see `substitute` for other
     values). Where the problem is not convex, `Factor.is_convex` is False and the rest means
-    nothing. The parallel form says so too where it has lost too many digits; then the
-    sequential one decides.
+    nothing. The parallel form says so too where it has lost too many digits.
     """
     if recursion.block is None:
         return riccati.factor(problem, free)
-    found = parallel.factor(problem, free, recursion.block)
-    chosen = jax.lax.cond(
-        found.is_convex(), lambda: found, lambda: riccati.factor(problem, found.free)
-    )
-    return chosen._replace(recursion=recursion)
+    return parallel.factor(problem, free, recursion.block)._replace(recursion=recursion)
+
+
+def certain_factor(
+    problem: LQProblem, free: Bool[Array, "T m"] | None = None, recursion: Recursion = SEQUENTIAL
+) -> Factor:
+    """`factor`, by the sequential recursion where the parallel one has lost too many digits.
+
+    For who cannot answer a failure with a larger regularization. Under `vmap` both run.
+    """
+    found = factor(problem, free, recursion)
+    if recursion.block is None:
+        return found
+
+    def again():
+        return riccati.factor(problem, found.free)._replace(recursion=recursion)
+
+    return jax.lax.cond(found.is_convex(), lambda: found, again)
 
 
 def substitute(

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmpc.lq.bounded import bounded_solution
 from jaxmpc.lq.differentiable import solve_with_factor
-from jaxmpc.lq.factorization import factor as factorize
+from jaxmpc.lq.factorization import certain_factor
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import CHOICES, Recursion, choose
 from jaxmpc.lq.riccati import Factor, LQSolution
@@ -46,7 +46,7 @@ def solve(
     problem = symmetric(problem)
     recursion = choice(problem, riccati)
     if lower is None and upper is None:
-        factor = factorize(problem, None, recursion) if factor is None else factor
+        factor = certain_factor(problem, None, recursion) if factor is None else factor
         factor = jax.lax.stop_gradient(factor)
         return solve_with_factor(problem, factor, jnp.zeros_like(problem.r))
     if factor is not None:
@@ -77,7 +77,7 @@ def factor(
         gains and value functions; `is_convex()` tells whether the problem has a minimiser.
     """
     check_shapes(problem)
-    return factorize(symmetric(problem), free, choice(problem, riccati))
+    return certain_factor(symmetric(problem), free, choice(problem, riccati))
 
 
 def choice(problem: LQProblem, riccati: str) -> Recursion:
