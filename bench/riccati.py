@@ -100,10 +100,7 @@ def main():
             continue
         rows.append(_measured((horizon, n, m, batch), options.runs))
         print(*rows[-1]["sizes"], rows[-1]["ms"], flush=True)
-    device = jax.devices()[0].device_kind
-    content = {"benchmark": "riccati", "contenders": {"jaxmpc": {"device": device}}}
-    label = "" if jax.default_backend() == "cpu" else device
-    print("written:", machine.save("riccati", here, {**content, "results": rows}, label).name)
+    print("written:", machine.save_own("riccati", here, rows).name)
     if options.write:
         known = json.loads(_MAP.read_text())
         kept = ("sizes", "fastest", "fastest_parallel")
