@@ -27,29 +27,33 @@ _STARTS, _RUNS = 1024, 7
 def _problems() -> dict[str, tuple[jaxmpc.Problem, Any, jax.Array]]:
     """Name: problem, params, starts."""
     keys = jax.random.split(jax.random.key(0), 2)
-    pendulum = jaxmpc.Problem(
-        discrete(models.pendulum),
-        lambda x, u, t, params: models.pendulum_cost(x, u),
-        horizon=20,
-        control_dim=1,
-        control_bounds=(-2.0, 2.0),
-    )
     angle, rate = jax.random.uniform(keys[0], (2, _STARTS), minval=-1.0)
     swing = jnp.stack([jnp.cos(jnp.pi * angle), jnp.sin(jnp.pi * angle), rate], axis=1)
-    cartpole = jaxmpc.Problem(
-        discrete(models.cartpole),
-        lambda x, u, t, params: models.cartpole_cost(x, u),
-        horizon=20,
-        control_dim=1,
-        control_bounds=(-100.0, 100.0),
-    )
     experts = jnp.asarray(models.paper_initial_states("cartpole"))
     chosen = jax.random.choice(keys[1], len(experts), (_STARTS,))
     noise = 0.05 * jax.random.normal(keys[1], (_STARTS, experts.shape[1]))
     return {
-        "pendulum": (pendulum, models.PENDULUM, swing),
-        "cartpole": (cartpole, models.CARTPOLE, experts[chosen] + noise),
+        "pendulum": (
+            _problem(models.pendulum, models.pendulum_cost, 2.0),
+            models.PENDULUM,
+            swing,
+        ),
+        "cartpole": (
+            _problem(models.cartpole, models.cartpole_cost, 100.0),
+            models.CARTPOLE,
+            experts[chosen] + noise,
+        ),
     }
+
+
+def _problem(dynamics, cost, limit: float) -> jaxmpc.Problem:
+    return jaxmpc.Problem(
+        discrete(dynamics),
+        lambda x, u, t, params: cost(x, u),
+        horizon=20,
+        control_dim=1,
+        control_bounds=(-limit, limit),
+    )
 
 
 def _milliseconds(function, *arguments) -> float:

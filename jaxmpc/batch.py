@@ -1,8 +1,9 @@
 """`solve_batch`: many problems as one call."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,6 +15,7 @@ from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.arguments import check_arguments, check_batch, check_mesh, check_params_axes
 from jaxmpc.chunks import in_chunks, padded, shortened
 from jaxmpc.closures import check_and_hoist, close_over_static
+from jaxmpc.lq.recursion import SEQUENTIAL, choose
 from jaxmpc.problem import Problem
 from jaxmpc.refill import Iteration, run_many
 from jaxmpc.solution import Solution
@@ -100,10 +102,20 @@ def solve_batch(
     own, shared = _partition(params, params_axes)
     hoisted = check_and_hoist(problem, x0, eqx.combine(_blank_element(own), shared))
     chunk_size = chunk_size or default_chunk(problem, x0, _platform(mesh))
-    plan = _Plan(solver, adjoint, chunk_size, mesh)
+    sizes = (problem.horizon, x0.shape[0], problem.control_dim, chunk_size)
+    plan = _Plan(_decided(solver, sizes), _decided(adjoint, sizes), chunk_size, mesh)
     elements = _Element(jnp.asarray(x0s), own, guess_of(solver, controls, states, warm_start))
     function = _compiled if hoisted is problem else _solve_batch
     return function(plan, hoisted, shared, elements)
+
+
+def _decided(configuration: Any, sizes: tuple[int, int, int, int]) -> Any:
+    """`riccati="auto"` decided for as many elements as are worked on at once."""
+    if getattr(configuration, "riccati", None) != "auto":
+        return configuration
+    sequential = choose("auto", *sizes) == SEQUENTIAL
+    riccati = "sequential" if sequential else "parallel"
+    return dataclasses.replace(configuration, riccati=riccati)
 
 
 def _blank_element(batched: PyTree) -> PyTree:

@@ -7,7 +7,8 @@ import pytest
 from test_lq import random_problem
 
 import jaxmpc
-from jaxmpc import ILQR, ImplicitAdjoint, InteriorPoint, lq
+from jaxmpc import ILQR, ImplicitAdjoint, InteriorPoint, batch, lq
+from jaxmpc.lq import recursion
 from jaxmpc.lq.recursion import SEQUENTIAL, Recursion, choose
 
 X0 = jnp.array([1.0, -0.5])
@@ -92,6 +93,21 @@ def test_the_choice():
     assert choose("auto", 20, 4, 1) == SEQUENTIAL  # on a CPU, as measured
     assert Recursion(4) == Recursion(4)
     assert hash(Recursion(4)) == hash(Recursion(4))
+
+
+def test_auto_is_the_nearest_that_was_measured(monkeypatch):
+    measured = [
+        {"sizes": [1000, 4, 1, 1], "fastest": 16, "fastest_parallel": 16},
+        {"sizes": [1000, 4, 1, 4096], "fastest": None, "fastest_parallel": 4},
+    ]
+    monkeypatch.setattr(recursion, "_measured", lambda platform: measured)
+    assert choose("auto", 900, 4, 2) == Recursion(16)
+    assert choose("auto", 900, 4, 2, batch=2000) == SEQUENTIAL
+    assert choose("parallel", 900, 4, 2, batch=2000) == Recursion(4)
+    assert choose("sequential", 900, 4, 2) == SEQUENTIAL
+    sizes = (1000, 4, 1, 4096)
+    assert batch._decided(ILQR(), sizes) == ILQR(riccati="sequential")
+    assert batch._decided(ILQR(), (1000, 4, 1, 1)) == ILQR(riccati="parallel")
 
 
 def test_a_typo_is_an_error():
