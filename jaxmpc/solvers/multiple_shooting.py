@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.lq.bounded import bounded_solution
+from jaxmpc.lq.bounded import bounded_solution_near
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
@@ -37,9 +37,12 @@ def feasible_start(
     times = jnp.arange(problem.horizon)
 
     def step(_, carry):
-        states, controls, best = carry
+        states, controls, side, best = carry
         model = _gauss_newton_model(problem, params, states, controls, times)
-        solution = bounded_solution(model, limits[0] - controls, limits[1] - controls)
+        low, high = limits[0] - controls, limits[1] - controls
+        # The bounds that were active in the last step: from the second half on, nearly always
+        # the right ones.
+        solution, side = bounded_solution_near(model, low, high, side)
         states, controls = states + solution.states, controls + solution.controls
         controls = jnp.clip(controls, *limits)
         zero = jnp.zeros_like(best.cost)
@@ -52,12 +55,13 @@ def feasible_start(
         # Once a step is not finite there is nothing to continue from but the best so far.
         sound = jnp.all(jnp.isfinite(states)) & jnp.all(jnp.isfinite(controls))
         states = jnp.where(sound, states, best.states)
-        return states, jnp.where(sound, controls, best.controls), best
+        return states, jnp.where(sound, controls, best.controls), side, best
 
     first = open_loop(problem, x0, params, controls)
     first = first._replace(cost=jnp.where(jnp.isfinite(first.cost), first.cost, jnp.inf))
     states = states.at[0].set(x0)
-    return jax.lax.fori_loop(0, steps, step, (states, controls, first))[2]
+    free = jnp.zeros_like(controls, dtype=jnp.int32)
+    return jax.lax.fori_loop(0, steps, step, (states, controls, free, first))[-1]
 
 
 def _gauss_newton_model(problem: Problem, params, states, controls, times) -> LQProblem:
