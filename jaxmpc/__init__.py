@@ -4,6 +4,7 @@ from jaxmpc import (
     costs as costs,
     free_parameters as free_parameters,
     integrators as integrators,
+    learning as learning,
     lq as lq,
     models as models,
     slew_rate as slew_rate,

@@ -1,0 +1,194 @@
+"""`fit`: learning parameters from examples, with Optax."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+from jaxtyping import PyTree
+from tqdm import tqdm
+
+from jaxmpc.learning import checkpoint as checkpoints, history
+from jaxmpc.learning.examples import count
+from jaxmpc.learning.history import History
+from jaxmpc.learning.losses import Loss
+from jaxmpc.learning.parameters import floats_as_arrays, group_of, masks_of
+from jaxmpc.learning.trainer import State, Trainer
+
+
+class Fit(NamedTuple):
+    """What was learned.
+
+    Attributes:
+        params: those of the epoch with the lowest loss on the selecting set; without one, the last.
+        last: those after the last epoch.
+        epoch: how many epochs `params` had seen.
+        history: epoch by epoch.
+    """
+
+    params: PyTree
+    last: PyTree
+    epoch: int
+    history: History
+
+
+def fit(
+    loss: Loss,
+    params: PyTree,
+    examples: PyTree,
+    *,
+    optimizer: optax.GradientTransformation,
+    epochs: int,
+    batch_size: int | None = None,
+    evaluations: Mapping[str, tuple[Loss, PyTree]] | None = None,
+    select: str | None = None,
+    alternate: Sequence[tuple[PyTree, int]] | None = None,
+    fresh_every: int | None = None,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 10,
+    progress: bool = True,
+) -> Fit:
+    """Minimise the mean loss over examples: jitted steps of an Optax optimiser on mini-batches.
+
+    The plan of each example (for a loss with a solver in it) is kept from epoch to epoch and is
+    where its next solve starts. An example that is not solved teaches nothing in that step, keeps
+    its plan, and is counted in the history; training goes on.
+
+    Args:
+        loss: `Imitation`, `Prediction`, `PerExample`, or anything that is a `Loss`.
+        params: any pytree: a dict, an Equinox module, a Flax dict. Trained are its floating-point
+            arrays, and Python floats in its dicts, lists and tuples; `Positive`, `Bounded` and
+            `PositiveDefinite` arrive at the loss as their values.
+        examples: a pytree with a leading axis of N, such as `Examples`.
+        optimizer: from Optax.
+        epochs: passes over the examples, in a new random order each.
+        batch_size: examples a step; None: all of them, in one.
+        evaluations: {name: (loss, examples)}, evaluated after every epoch.
+        select: which of these chooses the params that are returned; by default the first.
+        alternate: [(mask, epochs), ...], taken in turn, over and over: a mask is a pytree of
+            bools, a prefix of params, true for what is trained. Each has an optimiser's state of
+            its own, which rests while the others are trained. None: everything, always.
+        fresh_every: forget all plans after so many epochs, so that none stays in a local minimum
+            that it was led into; None: never.
+        seed: of the order of the examples.
+        checkpoint: a file that is written every `checkpoint_every` epochs and at the end, and
+            read if it exists: training goes on from there, to the bit.
+        progress: show a bar.
+
+    Returns:
+        A `Fit`.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what was wanted.
+    """
+    number = count(examples, "examples")
+    evaluations = dict(evaluations or {})
+    select = select or next(iter(evaluations), None)
+    whole_numbers = {"epochs": epochs, "checkpoint_every": checkpoint_every}
+    _check_whole(**whole_numbers, batch_size=batch_size or 1, fresh_every=fresh_every or 1)
+    _check(loss, optimizer, evaluations, select)
+    batch_size = min(batch_size or number, number)
+    arrays, rest = eqx.partition(floats_as_arrays(params), eqx.is_array)
+    turns = masks_of(arrays, alternate)
+    masks, lengths = zip(*turns, strict=True)
+    trainer = Trainer(loss, rest, masks, optimizer, examples, evaluations)
+    state, happened, first = trainer.start(arrays), history.blank(epochs, evaluations), 0
+    path = None if checkpoint is None else Path(checkpoint)
+    settings = {
+        "examples": number,
+        "batch_size": batch_size,
+        "seed": seed,
+        "evaluations": list(evaluations),
+        "params": str([f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(arrays)]),
+    }
+    if path is not None and path.exists():
+        first, state, happened = checkpoints.load(path, settings, state, epochs, evaluations)
+    order = jax.random.key(seed)
+    bar = tqdm(
+        range(first, epochs), "fit", epochs, initial=first, disable=not progress, unit=" epochs"
+    )
+    for now in bar:
+        clock = time.perf_counter()
+        if fresh_every and now and now % fresh_every == 0:
+            state = trainer.forget(state)
+        key = jax.random.fold_in(order, now)
+        state, entry = trainer.advance(state, group_of(now, lengths), key, batch_size)
+        state, losses, unsolved = trainer.judge(state)
+        state = _select(state, losses.get(select, -np.inf) if select else -np.inf, now + 1)
+        entries = History(
+            **{name: np.asarray(value) for name, value in entry._asdict().items()},
+            evaluations=losses,
+            evaluations_unsolved=unsolved,
+            seconds=np.asarray(time.perf_counter() - clock),
+        )
+        history.record(happened, now, entries)
+        _report(bar, now, entries)
+        if path is not None and ((now + 1) % checkpoint_every == 0 or now + 1 == epochs):
+            checkpoints.save(path, settings, now + 1, state, happened)
+    return Fit(
+        trainer.whole(state.best), trainer.whole(state.params), int(state.best_epoch), happened
+    )
+
+
+def _select(state: State, loss: float, epoch: int) -> State:
+    """The best params so far; those of the last epoch where nothing selects (-inf)."""
+    if loss < state.best_loss or loss == -np.inf:
+        return state._replace(
+            best=state.params, best_loss=np.asarray(loss), best_epoch=np.asarray(epoch)
+        )
+    return state
+
+
+def _report(bar: tqdm, epoch: int, entries: History):
+    words = {"loss": f"{entries.loss:.2e}"}
+    words |= {name: f"{loss:.2e}" for name, loss in entries.evaluations.items()}
+    if entries.unsolved:
+        words["unsolved"] = f"{entries.unsolved}"
+    bar.set_postfix(words, refresh=False)
+    if np.isnan(entries.loss):
+        warnings.warn(
+            f"learning.fit: no example was solved in epoch {epoch}: nothing was learned in it.",
+            stacklevel=3,
+        )
+
+
+def _check_whole(**numbers):
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"learning.fit: {name} must be a positive int, got {value!r}.")
+
+
+def _check(loss, optimizer, evaluations, select):
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise TypeError(
+            "learning.fit: optimizer must be one of Optax, such as optax.adam(1e-2), got "
+            f"{type(optimizer).__name__}."
+        )
+    named = {"loss": loss} | {f"evaluations[{k!r}]": _loss_of(k, v) for k, v in evaluations.items()}
+    for name, value in named.items():
+        if not (callable(value) and hasattr(value, "first_plans")):
+            raise TypeError(
+                f"learning.fit: {name} must be a learning.Loss (a function of one example is one "
+                f"as learning.PerExample(function)), got {type(value).__name__}."
+            )
+    for name, (_, examples) in evaluations.items():
+        count(examples, f"evaluations[{name!r}]")
+    if select is not None and select not in evaluations:
+        raise ValueError(
+            f"learning.fit: select must be one of evaluations, {list(evaluations)}, got {select!r}."
+        )
+
+
+def _loss_of(name: str, value):
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(
+            f"learning.fit: evaluations[{name!r}] must be (loss, examples), got "
+            f"{type(value).__name__}."
+        )
+    return value[0]

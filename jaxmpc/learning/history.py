@@ -1,0 +1,63 @@
+"""What happened during training, epoch by epoch."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+
+class History(NamedTuple):
+    """Arrays with one entry an epoch, in order; `jaxmpc.plot.plot_history` draws them.
+
+    Attributes:
+        loss: mean over the examples that were solved, before each step, NaN if there were none.
+        unsolved: how many visits to an example ended without a solution, and taught nothing.
+        skipped: how many steps were not taken, as their gradient was not finite.
+        gradient_norm: the mean over the epoch's steps.
+        evaluations: of each set that was asked for, the mean loss after the epoch; of all its
+            examples, solved or not, as long as the loss is finite.
+        evaluations_unsolved: how many of that set's examples were not solved.
+        seconds: the time an epoch took; the first one compiles.
+    """
+
+    loss: np.ndarray
+    unsolved: np.ndarray
+    skipped: np.ndarray
+    gradient_norm: np.ndarray
+    evaluations: dict[str, np.ndarray]
+    evaluations_unsolved: dict[str, np.ndarray]
+    seconds: np.ndarray
+
+
+def blank(epochs: int, names) -> History:
+    """Nothing known yet: NaN, and -1 for counts."""
+
+    def numbers():
+        return np.full(epochs, np.nan)
+
+    def counts():
+        return np.full(epochs, -1)
+
+    return History(
+        loss=numbers(),
+        unsolved=counts(),
+        skipped=counts(),
+        gradient_norm=numbers(),
+        evaluations={name: numbers() for name in names},
+        evaluations_unsolved={name: counts() for name in names},
+        seconds=numbers(),
+    )
+
+
+def record(history: History, epoch: int, entries: History):
+    """Write an epoch's entries into the arrays."""
+
+    def write(array, entry):
+        array[epoch] = entry
+
+    jax.tree.map(write, history, entries)
+
+
+def until(history: History, epoch: int) -> History:
+    """The first epochs alone."""
+    return jax.tree.map(lambda array: array[:epoch], history)

@@ -1,0 +1,107 @@
+"""Training as pure functions over a state: what `fit` runs, and what can be vmapped over seeds."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxmpc.learning.losses import Outcome
+
+
+class Learner(NamedTuple):
+    """What changes from step to step."""
+
+    params: PyTree
+    moments: PyTree  # the optimiser's state
+    plans: PyTree  # [N, ...], of every example
+
+
+class Epoch(NamedTuple):
+    """What a pass over the examples was like."""
+
+    loss: Float[Array, ""]
+    unsolved: Int[Array, ""]
+    skipped: Int[Array, ""]
+    gradient_norm: Float[Array, ""]
+
+
+class Batches(NamedTuple):
+    """Which examples each step sees; the last step of an epoch is filled up with others."""
+
+    index: Int[Array, "steps B"]
+    counted: Bool[Array, "steps B"]  # False: only there to fill up
+
+
+def batches(key: Array, number: int, batch_size: int) -> Batches:
+    """All examples once, in random order."""
+    steps = -(-number // batch_size)
+    order = jax.random.permutation(key, number)
+    places = jnp.arange(steps * batch_size)
+    index = order[places % number].reshape(steps, batch_size)
+    return Batches(index, (places < number).reshape(steps, batch_size))
+
+
+def epoch(
+    loss: Callable[..., Outcome],
+    optimizer: Any,
+    trained: PyTree,
+    learner: Learner,
+    examples: PyTree,
+    plan: Batches,
+) -> tuple[Learner, Epoch]:
+    """One optimiser's step for each batch.
+
+    `optimizer` is a pair of pure functions, `init` and `update`, as Optax makes them. `trained` is
+    a pytree of bools of the structure of the params: the leaves that may change. The gradient is
+    that of the mean over the solved examples. A step whose gradient is not finite is not taken.
+    """
+
+    def step(learner: Learner, batch: Batches):
+        own, plans = jax.tree.map(lambda leaf: leaf[batch.index], (examples, learner.plans))
+        part, rest = eqx.partition(learner.params, trained)
+
+        def mean_loss(part):
+            outcome = loss(eqx.combine(part, rest), own, plans)
+            return _mean(outcome, batch.counted), outcome
+
+        (value, outcome), gradient = jax.value_and_grad(mean_loss, has_aux=True)(part)
+        taken = _finite((value, gradient))
+        change, moments = optimizer.update(gradient, learner.moments, part)
+        part, moments = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old),
+            (jax.tree.map(lambda p, c: (p + c).astype(p.dtype), part, change), moments),
+            (part, learner.moments),
+        )
+        remembered = jax.tree.map(
+            lambda all_, some: all_.at[batch.index].set(some), learner.plans, outcome.plans
+        )
+        learned = batch.counted & outcome.solved
+        norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
+        total = jnp.sum(jnp.where(learned, outcome.losses, 0.0))
+        entry = (total, jnp.sum(learned), jnp.sum(batch.counted & ~outcome.solved), ~taken, norm)
+        return Learner(eqx.combine(part, rest), moments, remembered), entry
+
+    learner, (totals, learned, unsolved, skipped, norms) = jax.lax.scan(step, learner, plan)
+    mean = jnp.sum(totals) / jnp.sum(learned)
+    return learner, Epoch(mean, jnp.sum(unsolved), jnp.sum(skipped), jnp.mean(norms))
+
+
+def evaluate(loss: Callable[..., Outcome], params: PyTree, examples: PyTree, plans: PyTree):
+    """Mean loss of all examples with a finite one, how many are unsolved, and the new plans."""
+    outcome = loss(params, examples, plans)
+    finite = jnp.isfinite(outcome.losses)
+    mean = jnp.sum(jnp.where(finite, outcome.losses, 0.0)) / jnp.sum(finite)
+    return mean, jnp.sum(~outcome.solved), outcome.plans
+
+
+def _mean(outcome: Outcome, counted: Bool[Array, " B"]) -> Float[Array, ""]:
+    learned = counted & outcome.solved
+    total = jnp.sum(jnp.where(learned, outcome.losses, 0.0))
+    return total / jnp.maximum(jnp.sum(learned), 1)
+
+
+def _finite(tree: PyTree) -> Bool[Array, ""]:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
