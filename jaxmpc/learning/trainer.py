@@ -77,13 +77,13 @@ class Trainer:
             entry,
         )
 
-    def judge(self, state: State) -> tuple[State, dict[str, float], dict[str, int]]:
+    def judge(self, state: State) -> tuple[State, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """The loss on every set for evaluation, and the number of its examples not solved."""
         losses, unsolved, judged = {}, {}, dict(state.judged)
         for name, judge in self._judges.items():
             examples = self._evaluations[name][1]
             loss, missing, judged[name] = judge(state.params, examples, judged[name])
-            losses[name], unsolved[name] = float(loss), int(missing)
+            losses[name], unsolved[name] = np.asarray(loss), np.asarray(missing)
         return state._replace(judged=judged), losses, unsolved
 
     def whole(self, arrays: PyTree) -> PyTree:
