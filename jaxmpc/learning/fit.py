@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import optax
-from jaxtyping import PyTree
+from jaxtyping import ArrayLike, PyTree
 from tqdm import tqdm
 
 from jaxmpc.learning import checkpoint as checkpoints, history
@@ -136,7 +136,7 @@ def fit(
     )
 
 
-def _select(state: State, loss: float, epoch: int) -> State:
+def _select(state: State, loss: ArrayLike, epoch: int) -> State:
     """The best params so far; those of the last epoch where nothing selects (-inf)."""
     if loss < state.best_loss or loss == -np.inf:
         return state._replace(
