@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmpc.learning.history import History
 from jaxmpc.solution import Solution
 
 if TYPE_CHECKING:
@@ -80,6 +81,34 @@ def plot_series(series: Mapping[str, Any], dt: float = 1.0, *, highlight: Any = 
         axis.margins(x=0)
     axes[-1, 0].set_xlabel("time [s]" if dt != 1.0 else "step")
     figure.align_ylabels()
+    return figure
+
+
+def plot_history(history: History) -> "Figure":
+    """Losses over the epochs of a `learning.fit`, and below them what was not solved.
+
+    Args:
+        history: of a `learning.Fit`.
+    """
+    pyplot = require_matplotlib()
+    figure, (above, below) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(7.5, 5.0), height_ratios=(3, 1), layout="constrained"
+    )
+    epochs = np.arange(1, len(history.loss) + 1)
+    above.semilogy(epochs, history.loss, color=_QUIET, lw=1.8, label="training")
+    below.plot(epochs, history.unsolved, color=_QUIET, lw=1.2, drawstyle="steps-mid")
+    for place, (name, losses) in enumerate(history.evaluations.items()):
+        known = ~np.isnan(losses)
+        look = {"color": _LOUD if place == 0 else f"C{place + 3}", "lw": 1.4}
+        above.semilogy(epochs[known], losses[known], label=name, **look)
+        below.plot(epochs[known], history.evaluations_unsolved[name][known], **look)
+    above.set_ylabel("mean loss")
+    above.legend(frameon=False)
+    below.set(xlabel="epoch", ylabel="not solved")
+    for axis in (above, below):
+        axis.grid(color="0.9", lw=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0)
     return figure
 
 

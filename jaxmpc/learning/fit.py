@@ -46,6 +46,7 @@ def fit(
     epochs: int,
     batch_size: int | None = None,
     evaluations: Mapping[str, tuple[Loss, PyTree]] | None = None,
+    evaluate_every: int = 1,
     select: str | None = None,
     alternate: Sequence[tuple[PyTree, int]] | None = None,
     fresh_every: int | None = None,
@@ -69,7 +70,8 @@ def fit(
         optimizer: from Optax.
         epochs: passes over the examples, in a new random order each.
         batch_size: examples a step; None: all of them, in one.
-        evaluations: {name: (loss, examples)}, evaluated after every epoch.
+        evaluations: {name: (loss, examples)}, evaluated every `evaluate_every` epochs and at the
+            end.
         select: which of these chooses the params that are returned; by default the first.
         alternate: [(mask, epochs), ...], taken in turn, over and over: a mask is a pytree of
             bools, a prefix of params, true for what is trained. Each has an optimiser's state of
@@ -91,7 +93,12 @@ def fit(
     evaluations = dict(evaluations or {})
     select = select or next(iter(evaluations), None)
     whole_numbers = {"epochs": epochs, "checkpoint_every": checkpoint_every}
-    _check_whole(**whole_numbers, batch_size=batch_size or 1, fresh_every=fresh_every or 1)
+    _check_whole(
+        **whole_numbers,
+        evaluate_every=evaluate_every,
+        batch_size=batch_size or 1,
+        fresh_every=fresh_every or 1,
+    )
     _check(loss, optimizer, evaluations, select)
     batch_size = min(batch_size or number, number)
     arrays, rest = eqx.partition(floats_as_arrays(params), eqx.is_array)
@@ -119,18 +126,16 @@ def fit(
             state = trainer.forget(state)
         key = jax.random.fold_in(order, now)
         state, entry = trainer.advance(state, group_of(now, lengths), key, batch_size)
-        state, losses, unsolved = trainer.judge(state)
-        state = _select(state, losses.get(select, -np.inf) if select else -np.inf, now + 1)
-        entries = History(
-            **{name: np.asarray(value) for name, value in entry._asdict().items()},
-            evaluations=losses,
-            evaluations_unsolved=unsolved,
-            seconds=np.asarray(time.perf_counter() - clock),
-        )
-        history.record(happened, now, entries)
-        _report(bar, now, entries)
-        if path is not None and ((now + 1) % checkpoint_every == 0 or now + 1 == epochs):
-            checkpoints.save(path, settings, now + 1, state, happened)
+        seen, last = now + 1, now + 1 == epochs
+        history.record_training(happened, now, entry)
+        if seen % evaluate_every == 0 or last:
+            state, losses, unsolved = trainer.judge(state)
+            state = _select(state, losses[select] if select else -np.inf, seen)
+            history.record_evaluation(happened, now, losses, unsolved)
+        happened.seconds[now] = time.perf_counter() - clock
+        _report(bar, now, happened)
+        if path is not None and (seen % checkpoint_every == 0 or last):
+            checkpoints.save(path, settings, seen, state, happened)
     return Fit(
         trainer.whole(state.best), trainer.whole(state.params), int(state.best_epoch), happened
     )
@@ -145,13 +150,15 @@ def _select(state: State, loss: ArrayLike, epoch: int) -> State:
     return state
 
 
-def _report(bar: tqdm, epoch: int, entries: History):
-    words = {"loss": f"{entries.loss:.2e}"}
-    words |= {name: f"{loss:.2e}" for name, loss in entries.evaluations.items()}
-    if entries.unsolved:
-        words["unsolved"] = f"{entries.unsolved}"
+def _report(bar: tqdm, epoch: int, happened: History):
+    words = {"loss": f"{happened.loss[epoch]:.2e}"}
+    for name, losses in happened.evaluations.items():
+        known = losses[~np.isnan(losses)]
+        words |= {name: f"{known[-1]:.2e}"} if known.size else {}
+    if happened.unsolved[epoch]:
+        words["unsolved"] = f"{happened.unsolved[epoch]}"
     bar.set_postfix(words, refresh=False)
-    if np.isnan(entries.loss):
+    if np.isnan(happened.loss[epoch]):
         warnings.warn(
             f"learning.fit: no example was solved in epoch {epoch}: nothing was learned in it.",
             stacklevel=3,

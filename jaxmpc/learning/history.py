@@ -1,9 +1,12 @@
 """What happened during training, epoch by epoch."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import numpy as np
+
+from jaxmpc.learning.training import Epoch
 
 
 class History(NamedTuple):
@@ -15,8 +18,8 @@ class History(NamedTuple):
         skipped: how many steps were not taken, as their gradient was not finite.
         gradient_norm: the mean over the epoch's steps.
         evaluations: of each set that was asked for, the mean loss after the epoch; of all its
-            examples, solved or not, as long as the loss is finite.
-        evaluations_unsolved: how many of that set's examples were not solved.
+            examples, solved or not, as long as the loss is finite. NaN where it was not evaluated.
+        evaluations_unsolved: how many of that set's examples were not solved; -1 likewise.
         seconds: the time an epoch took; the first one compiles.
     """
 
@@ -49,13 +52,17 @@ def blank(epochs: int, names) -> History:
     )
 
 
-def record(history: History, epoch: int, entries: History):
-    """Write an epoch's entries into the arrays."""
+def record_training(history: History, epoch: int, entry: Epoch):
+    """Write what a pass over the examples was like."""
+    for name, value in entry._asdict().items():
+        getattr(history, name)[epoch] = value
 
-    def write(array, entry):
-        array[epoch] = entry
 
-    jax.tree.map(write, history, entries)
+def record_evaluation(history: History, epoch: int, losses: Mapping, unsolved: Mapping):
+    """Write what the sets for evaluation say after it."""
+    for name in losses:
+        history.evaluations[name][epoch] = losses[name]
+        history.evaluations_unsolved[name][epoch] = unsolved[name]
 
 
 def until(history: History, epoch: int) -> History:

@@ -57,6 +57,7 @@ class Imitation(eqx.Module):
             `solve_batch`.
         solver, adjoint: as for `solve_batch`.
         from_examples: the first plans are the examples' controls, and not zeros.
+        warm: each visit starts from the last one's solution; False: always from the first plans.
 
     Source: Amos, Jimenez, Sacks, Boots and Kolter (2018), section 5.
     """
@@ -69,13 +70,15 @@ class Imitation(eqx.Module):
     solver: ILQR | InteriorPoint | None = None
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint()
     from_examples: bool = eqx.field(static=True, default=False)
+    warm: bool = eqx.field(static=True, default=True)
 
     def __call__(self, params: PyTree, examples: Examples, plans: Solution) -> Outcome:
         """One solve an example."""
         solution = self.solve(params, examples, plans)
         losses = _mean_square(self.on_controls, solution.controls - examples.controls)
         losses += _mean_square(self.on_states, solution.states - examples.states)
-        plans = _where(solution.converged, solution, plans)
+        if self.warm:
+            plans = _where(solution.converged, solution, plans)
         return Outcome(losses, solution.converged, jax.lax.stop_gradient(plans))
 
     def solve(self, params: PyTree, examples: Examples, plans: Solution | None = None) -> Solution:

@@ -1,0 +1,1 @@
+"""The experiments of Amos, Jimenez, Sacks, Boots and Kolter (2018)."""

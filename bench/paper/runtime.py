@@ -1,0 +1,102 @@
+"""Experiment 1: differentiating the solution, or the iterations that led to it.
+
+The gradient of the controls' mean square in gravity, mass and length, for eight of the paper's
+pendulums; the implicit gradient solves one KKT system at the returned point, the unrolled one
+goes back through every iteration. Rows: the number of iterations that the forward pass may take
+(implicit: it stops when it has converged) or takes (unrolled).
+
+Time of the backward pass: that of solution and gradient together less that of the solution; each
+the median of nine runs. Memory: what the compiled program of solution and gradient allocates
+besides its arguments and results. (In the paper's first figure on run time the bars labelled 32, 64
+and 128 are the measurements of 16, 32 and 64 iterations; the numbers below are the thesis's.)
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmpc
+from bench.paper import tasks
+from jaxmpc import models, plot
+
+_ITERATIONS = (1, 2, 4, 8, 16, 32, 64, 128)
+_STARTS, _RUNS = 8, 9
+# Seconds in the paper, for the same numbers of iterations: implicit and unrolled, backward.
+_PAPER = {
+    "implicit": (0.0248, 0.0247, 0.0171, 0.0156, 0.0154, 0.0153, 0.0153, 0.0154),
+    "unrolled": (0.0533, 0.0858, 0.1538, 0.3088, 0.6510, 1.3293, 2.8324, 5.9340),
+}
+
+
+def run(short: bool) -> list[dict[str, Any]]:
+    """A row for each way to differentiate and number of iterations."""
+    which = tasks.task("pendulum")
+    starts = jnp.asarray(models.paper_initial_states("pendulum")[:_STARTS])
+    rows = []
+    for name in ("implicit", "unrolled"):
+        for place, iterations in enumerate(_ITERATIONS[:3] if short else _ITERATIONS):
+            measured = _measure(partial(_loss, which, name, iterations), which.expert, starts)
+            row = {"adjoint": name, "iterations": iterations, **measured}
+            row["paper_backward_s"] = _PAPER[name][place]
+            print(
+                f"{name:<9} {iterations:>4} iterations: forward {row['forward_ms']:8.2f} ms, "
+                f"backward {row['backward_ms']:8.2f} ms, memory {row['memory_mib']:7.2f} MiB"
+            )
+            rows.append(row)
+    return rows
+
+
+def draw(rows: list[dict[str, Any]]):
+    """Backward time and memory over the number of iterations."""
+    pyplot = plot.require_matplotlib()
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for name, color in (("implicit", "C3"), ("unrolled", "0.45")):
+        own = [row for row in rows if row["adjoint"] == name]
+        iterations = [row["iterations"] for row in own]
+        for axis, key in zip(axes, ("backward_ms", "memory_mib"), strict=True):
+            axis.loglog(iterations, [row[key] for row in own], "o-", color=color, label=name)
+    for axis, label in zip(axes, ("backward pass [ms]", "memory [MiB]"), strict=True):
+        axis.set(xlabel="iterations", ylabel=label)
+        axis.set_xticks(_ITERATIONS, [str(number) for number in _ITERATIONS])
+        axis.minorticks_off()
+        axis.grid(color="0.9", lw=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _loss(which: tasks.Task, name: str, iterations: int, dynamics, starts):
+    adjoint = jaxmpc.UnrolledAdjoint(iterations)
+    if name == "implicit":
+        # What a few iterations lead to has not converged; its gradient is wanted all the same.
+        adjoint = jaxmpc.ImplicitAdjoint(on_failure="keep")
+    solve = partial(jaxmpc.solve, solver=jaxmpc.ILQR(max_iterations=iterations), adjoint=adjoint)
+    params = {**which.expert, "dynamics": dynamics}
+    return jnp.mean(jax.vmap(solve, (None, 0, None))(which.problem, starts, params).controls ** 2)
+
+
+def _measure(loss, expert, starts) -> dict[str, float]:
+    dynamics = jax.tree.map(jnp.asarray, expert["dynamics"])
+    forward = jax.jit(loss).lower(dynamics, starts).compile()
+    both = jax.jit(jax.value_and_grad(loss)).lower(dynamics, starts).compile()
+    analysis: Any = both.memory_analysis()
+    alone, together = (_milliseconds(program, dynamics, starts) for program in (forward, both))
+    return {
+        "forward_ms": alone,
+        "backward_ms": together - alone,
+        "memory_mib": analysis.temp_size_in_bytes / 2**20,
+    }
+
+
+def _milliseconds(program, *arguments) -> float:
+    times = []
+    jax.block_until_ready(program(*arguments))
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        jax.block_until_ready(program(*arguments))
+        times.append(1e3 * (time.perf_counter() - start))
+    return float(np.median(times))
