@@ -195,6 +195,24 @@ def test_modules_dicts_and_lists_of_dicts_are_trained():
     assert (fit.params.scale, fit.params.label) == (2.0, "fixed")
 
 
+def test_a_network_whose_activation_is_a_leaf(experts):
+    network = eqx.nn.MLP(3, 2, 8, 1, jnp.tanh, key=jax.random.key(0))
+
+    def dynamics(x, u, t, params):
+        prior = spring(x, u, t, {"stiffness": 1.0, "damping": 1.0})
+        return prior + 0.1 * params["network"](jnp.concatenate([x, u]))
+
+    problem = jaxmpc.Problem(
+        dynamics, spring_problem().stage_cost, horizon=12, control_dim=1, control_bounds=(-1, 1)
+    )
+    options = {"optimizer": optax.adam(1e-2), "epochs": 10}
+    first = quiet(Prediction(dynamics), {"network": network}, experts, **options)
+    then = quiet(Imitation(problem), first.params, experts, **options)
+    for fit in (first, then):
+        assert fit.history.loss[-1] < 0.8 * fit.history.loss[0]
+    assert then.params["network"].activation is network.activation
+
+
 def test_every_example_is_seen_once_an_epoch():
     for number, size in ((10, 4), (8, 4), (3, 3)):
         plan = learning.batches(jax.random.key(1), number, size)

@@ -96,16 +96,23 @@ class Imitation(eqx.Module):
 
     def first_plans(self, params: PyTree, examples: Examples) -> Solution:
         """Trajectories that are marked as not solved: simulations of zeros, or the examples'."""
-        shapes = jax.eval_shape(self.solve, params, examples)
+        shapes = jax.eval_shape(lambda given: self.solve(params, given), examples)
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         states, controls = jnp.asarray(examples.states), jnp.asarray(examples.controls)
         if not self.from_examples:
             controls = blank.controls
-            params, axes = self._params(params, examples)
-            simulate = jax.vmap(open_loop, (None, 0, axes, 0))
-            states = simulate(self.problem, states[:, 0], params, controls).states
+            states = self._simulations(params, examples, controls)
         unknown = jnp.full_like(blank.status, Status.non_finite)
         return dataclasses.replace(blank, states=states, controls=controls, status=unknown)
+
+    def _simulations(self, params: PyTree, examples: Examples, controls) -> Float[Array, "B T1 n"]:
+        params, axes = self._params(params, examples)
+        # A network has leaves that are functions: what all share is not an argument of `vmap`.
+        if axes is None:
+            simulate = jax.vmap(lambda x0, u: open_loop(self.problem, x0, params, u))
+            return simulate(examples.states[:, 0], controls).states
+        simulate = jax.vmap(open_loop, (None, 0, axes, 0))
+        return simulate(self.problem, examples.states[:, 0], params, controls).states
 
     def _params(self, params: PyTree, examples: Examples) -> tuple[PyTree, PyTree]:
         """The params of the problem and their axes."""

@@ -67,8 +67,7 @@ def feasible_start(
 def _gauss_newton_model(problem: Problem, params, states, controls, times) -> LQProblem:
     n = states.shape[1]
     A, B, q, r = linearize(problem, states, controls, params)
-    nothing = jnp.zeros_like(states)
-    stages, terminal = lagrangian_hessian(problem, states, controls, nothing, params)
+    stages, terminal = lagrangian_hessian(problem, states, controls, None, params)
     stages, terminal = convexify_expansion(stages, terminal)
     simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     return LQProblem(
@@ -80,5 +79,5 @@ def _gauss_newton_model(problem: Problem, params, states, controls, times) -> LQ
         A=A,
         B=B,
         c=simulated - states[1:],
-        x0=nothing[0],
+        x0=jnp.zeros_like(states[0]),
     )

@@ -57,7 +57,7 @@ def lagrangian_hessian(
     problem: Problem,
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
-    costate: Float[Array, "T1 n"],
+    costate: Float[Array, "T1 n"] | None,
     params: PyTree,
     rows: Rows | None = None,
     scale: Float[Array, ""] | float = 1.0,
@@ -66,16 +66,18 @@ def lagrangian_hessian(
 
         scale stage_cost + lambda_{t+1} . dynamics + rows . constraints
 
-    With a zero costate and no rows they are the Hessians of the cost alone: Gauss-Newton.
+    Without a costate (None) the dynamics are left out, and without rows as well they are the
+    Hessians of the cost alone: Gauss-Newton.
     """
     n = states.shape[-1]
-    some = rows is not None
-    multipliers = rows or Rows(jnp.zeros_like(controls[:, :0]), jnp.zeros_like(costate[0, :0]))
+    some, curved = rows is not None, costate is not None
+    multipliers = rows or Rows(jnp.zeros_like(controls[:, :0]), jnp.zeros_like(states[0, :0]))
 
     def hamiltonian(z, t, costate_next, rows_t):
         x, u = z[:n], z[n:]
         value = scale * problem.stage_cost(x, u, t, params)
-        value += jnp.dot(costate_next, problem.dynamics(x, u, t, params))
+        if curved:
+            value += jnp.dot(costate_next, problem.dynamics(x, u, t, params))
         return value + jnp.dot(rows_t, stage_rows(problem, t, x, u, params)) if some else value
 
     def end(x):
@@ -86,5 +88,6 @@ def lagrangian_hessian(
 
     z = jnp.concatenate([states[:-1], controls], axis=1)
     times = jnp.arange(problem.horizon)
-    stages = jax.vmap(jax.hessian(hamiltonian))(z, times, costate[1:], multipliers.stage)
+    later = costate[1:] if curved else None
+    stages = jax.vmap(jax.hessian(hamiltonian))(z, times, later, multipliers.stage)
     return stages, jax.hessian(end)(states[-1])

@@ -1,0 +1,1 @@
+"""Neural networks as dynamics and as costs."""
