@@ -1,18 +1,20 @@
-"""README's comparison, rendered from the JSON files between its two markers.
+"""README's tables, rendered from the JSON files between their markers.
 
     python -m bench --write-readme
 
-One table a problem, of the newest file of each; nobody types a figure.
+The comparison: one table a problem, of the newest file of each; nobody types a figure. The tables
+of what was learned are those of `bench.paper.tables`.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.kept import FOLDER, newest
+from bench.paper import tables
+
 _ROOT = Path(__file__).parent.parent
-_MARKERS = ("<!-- benchmark -->", "<!-- /benchmark -->")
 _OURS = """
 jaxmpc is `solve`, and of a batch `solve_batch` on one device; jaxmpc-2devices has two cores as a
 mesh, jaxmpc-interior the other solver, and jaxmpc-lq is `lq.solve` under `vmap`."""
@@ -28,31 +30,29 @@ _TITLES = {
 def write() -> int:
     """Replace what is between README's markers; returns an exit status."""
     path = _ROOT / "README.md"
-    text, found = path.read_text(), render()
-    start, end = (text.find(marker) for marker in _MARKERS)
-    if min(start, end) < 0 or not found:
-        print("README.md has no benchmark markers, or bench/results no results")
-        return 1
-    path.write_text(text[: start + len(_MARKERS[0])] + "\n" + found + text[end:])
+    text = path.read_text()
+    for name, found in {"benchmark": render(), "learning": tables.render()}.items():
+        before, after = f"<!-- {name} -->", f"<!-- /{name} -->"
+        start, end = text.find(before), text.find(after)
+        if min(start, end) < 0 or not found:
+            print(f"README.md has no markers {before}, or bench/results no results for them")
+            return 1
+        text = text[: start + len(before)] + "\n" + found + text[end:]
+    path.write_text(text)
     return 0
 
 
-def render(folder: Path = _ROOT / "bench" / "results") -> str:
+def render(folder: Path = FOLDER) -> str:
     """The Markdown between the markers; empty where there are no results."""
-    newest: dict[str, tuple[dict[str, Any], str]] = {}
-    for file in sorted(folder.glob("*.json")):
-        content = json.loads(file.read_text())
-        before = newest.get(content["benchmark"])
-        if before is None or before[0]["machine"]["date"] <= content["machine"]["date"]:
-            newest[content["benchmark"]] = content, file.name
-    parts = [_table(title, *newest[name]) for name, title in _TITLES.items() if name in newest]
-    if "receding" in newest:
-        parts.append(_receding(*newest["receding"]))
+    found = newest(folder)
+    parts = [_table(title, *found[name]) for name, title in _TITLES.items() if name in found]
+    if "receding" in found:
+        parts.append(_receding(*found["receding"]))
     if not parts:
         return ""
     about = "Medians in milliseconds for the whole batch, float64, side by side in one run by"
     head = f"{about} `python -m bench`;\nall judged by one independent KKT check.\n{_OURS}\n"
-    return "\n".join([head, *parts, _lacking(content for content, _ in newest.values())])
+    return "\n".join([head, *parts, _lacking(content for content, _ in found.values())])
 
 
 def _lacking(contents: Iterable[dict[str, Any]]) -> str:

@@ -42,13 +42,14 @@ def main():
     for name in options.names or _EXPERIMENTS:
         print(f"== {name}")
         about = machine.describe()
-        rows = _EXPERIMENTS[name].run(options.short)
-        if options.short:
-            continue
-        path = machine.save_own(f"paper_{name}", about, rows)
-        figure = _EXPERIMENTS[name].draw(rows)
-        figure.savefig(path.with_suffix(".png"), dpi=130)
-        print(f"wrote {path} and its plot")
+        rows = []
+        for row in _EXPERIMENTS[name].run(options.short):
+            rows.append(row)
+            if not options.short:  # after each: the longest experiment takes an hour
+                path = machine.save_own(f"paper_{name}", about, rows)
+        if not options.short:
+            _EXPERIMENTS[name].draw(rows).savefig(path.with_suffix(".png"), dpi=130)
+            print(f"wrote {path} and its plot")
 
 
 if __name__ == "__main__":

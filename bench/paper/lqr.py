@@ -10,9 +10,11 @@ Why: of one step with unit weights, the optimal control answers a state with a g
 starts large and on the wrong side is driven out. So nothing is wrong with the optimiser's rate or
 with the gradient, and the cure is where it starts: "shrink B first" adds |B|^2 / 10 to the same
 imitation loss for 300 steps, which brings every column to where its sign can be learned. Predicting
-the expert's next states, a convex problem, is the other way to a start on the right side.
+the expert's next states, a convex problem, is another way to a better start; 300 steps of it are
+not always enough.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -30,7 +32,7 @@ _RECOVERED = 1e-2  # of the model loss
 _MORE = 64  # initial guesses of our own, drawn as the paper's
 
 
-def run(short: bool) -> list[dict[str, Any]]:
+def run(short: bool) -> Iterator[dict[str, Any]]:
     """A row a protocol: curves of the paper's eight guesses, and how many of others recover."""
     steps = 200 if short else _STEPS
     guesses = [_model(INITS["init"][str(seed)]) for seed in range(8)]
@@ -40,7 +42,6 @@ def run(short: bool) -> list[dict[str, Any]]:
         "A": jnp.eye(_SIZE) + 0.2 * jax.random.normal(key, (_MORE, _SIZE, _SIZE)),
         "B": jax.random.normal(jax.random.fold_in(key, 1), (_MORE, _SIZE, _SIZE)),
     }
-    rows = []
     for name, first in {
         "the paper's": None,
         "shrink B first": _shrinking,
@@ -65,8 +66,7 @@ def run(short: bool) -> list[dict[str, Any]]:
             f"{_MORE} others; imitation loss "
             + " ".join(f"{value:.4f}" for value in row["imitation_last_25"])
         )
-        rows.append(row)
-    return rows
+        yield row
 
 
 def draw(rows: list[dict[str, Any]]):

@@ -12,6 +12,7 @@ and 128 are the measurements of 16, 32 and 64 iterations; the numbers below are 
 """
 
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -32,22 +33,20 @@ _PAPER = {
 }
 
 
-def run(short: bool) -> list[dict[str, Any]]:
+def run(short: bool) -> Iterator[dict[str, Any]]:
     """A row for each way to differentiate and number of iterations."""
     which = tasks.task("pendulum")
     starts = jnp.asarray(models.paper_initial_states("pendulum")[:_STARTS])
-    rows = []
     for name in ("implicit", "unrolled"):
         for place, iterations in enumerate(_ITERATIONS[:3] if short else _ITERATIONS):
-            measured = _measure(partial(_loss, which, name, iterations), which.expert, starts)
+            measured = _measure(partial(loss, which, name, iterations), which.expert, starts)
             row = {"adjoint": name, "iterations": iterations, **measured}
             row["paper_backward_s"] = _PAPER[name][place]
             print(
                 f"{name:<9} {iterations:>4} iterations: forward {row['forward_ms']:8.2f} ms, "
                 f"backward {row['backward_ms']:8.2f} ms, memory {row['memory_mib']:7.2f} MiB"
             )
-            rows.append(row)
-    return rows
+            yield row
 
 
 def draw(rows: list[dict[str, Any]]):
@@ -69,7 +68,8 @@ def draw(rows: list[dict[str, Any]]):
     return figure
 
 
-def _loss(which: tasks.Task, name: str, iterations: int, dynamics, starts):
+def loss(which: tasks.Task, name: str, iterations: int, dynamics, starts):
+    """The mean square of the controls, of a solver that may take so many iterations."""
     adjoint = jaxmpc.UnrolledAdjoint(iterations)
     if name == "implicit":
         # What a few iterations lead to has not converged; its gradient is wanted all the same.

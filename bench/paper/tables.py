@@ -1,0 +1,99 @@
+"""README's tables of what was learned, from the JSON files."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.kept import FOLDER, newest
+
+_TITLES = {"cartpole": "cart-pole", "pendulum": "pendulum"}
+
+
+def render(folder: Path = FOLDER) -> str:
+    """The Markdown between README's markers; empty where there are no results."""
+    writers = {
+        "paper_imitation": _imitation,
+        "paper_non_realisable": _non_realisable,
+        "paper_lqr": _lqr,
+        "paper_runtime": _runtime,
+        "wind": _wind,
+    }
+    found = newest(folder)
+    return "\n".join(
+        write(found[name][0]["results"], f"[results](bench/results/{found[name][1]})")
+        for name, write in writers.items()
+        if name in found
+    )
+
+
+def _imitation(rows: list[dict[str, Any]], link: str) -> str:
+    modes = [mode for mode in ("nn", "sysid", "dx", "cost", "cost.dx") if _of(rows, mode=mode)]
+    lines = [["task", "experts", *modes], ["---"] * (2 + len(modes))]
+    for environment, title in _TITLES.items():
+        for size in sorted({row["examples"] for row in rows}):
+            cells = [title, str(size)]
+            for mode in modes:
+                own = {"environment": environment, "examples": size}
+                (row,) = _of(rows, **own, mode=mode) or ({},)
+                exact = f"**{row['test']:.0e}**" if row else "-"
+                (paper,) = _of(rows, **own, mode=f"{mode} gn") or ({},)
+                gauss_newton = f" ({paper['test']:.0e})" if paper else ""
+                cells.append(f"{exact}{gauss_newton} / {row['paper']:.0e}" if row else "-")
+            lines.append(cells)
+    trials = [trial for row in rows if row["mode"] != "nn" for trial in row["trials"]]
+    hours = sum(trial["seconds"] for trial in trials) / 3600
+    return (
+        "Imitation of an expert that plans 20 steps, mean squared error of the controls on "
+        f"experts that were not seen, **jaxmpc** / paper (in brackets with the paper's gradient; "
+        f"{link}):\n\n{_markdown(lines)}\n\nLearned were the dynamics (dx), the cost, or both; "
+        "sysid is one-step prediction, nn a recurrent network. A thousand steps of Adam a trial "
+        f"(the paper: 10,000 epochs); all {len(trials)} trials without nn took {hours:.1f} hours "
+        "of a core.\n"
+    )
+
+
+def _non_realisable(rows: list[dict[str, Any]], link: str) -> str:
+    lines = [["learned by", "next-state loss", "imitation loss", "on new starts"], ["---"] * 4]
+    for mode, words in {"sysid": "prediction", "dx": "imitation, through the controller"}.items():
+        (row,) = _of(rows, mode=mode, rate="constant")
+        imitation = f"{row['imitation']:.4f} ± {row['imitation sd']:.4f}"
+        on_others = f"{row['test imitation']:.3f}"
+        lines.append([words, f"{row['next state']:.2e}", imitation, on_others])
+    return (
+        f"A pendulum whose damping and wind the model cannot represent, 8 guesses ({link}; the "
+        f"paper: 1.97e-3 and 0.186, 2.68e-3 and 0.135):\n\n{_markdown(lines)}\n"
+    )
+
+
+def _lqr(rows: list[dict[str, Any]], link: str) -> str:
+    told = ", ".join(
+        f"{row['protocol']} {row['recovered']} of 8 (of other guesses "
+        f"{row['recovered_of_others']} of {row['others']})"
+        for row in rows
+    )
+    return f"A linear model recovered from an LQR expert ({link}), by protocol: {told}.\n"
+
+
+def _runtime(rows: list[dict[str, Any]], link: str) -> str:
+    def range_of(adjoint: str, key: str, unit: str) -> str:
+        values = [row[key] for row in _of(rows, adjoint=adjoint)]
+        return f"{values[0]:.2g} to {values[-1]:.2g} {unit}"
+
+    most = max(row["iterations"] for row in rows)
+    backward = {name: range_of(name, "backward_ms", "ms") for name in ("implicit", "unrolled")}
+    memory = {name: range_of(name, "memory_mib", "MiB") for name in ("implicit", "unrolled")}
+    return (
+        f"Backward pass from 1 to {most} iterations ({link}): implicit {backward['implicit']} and "
+        f"{memory['implicit']}, unrolled {backward['unrolled']} and {memory['unrolled']}.\n"
+    )
+
+
+def _wind(rows: list[dict[str, Any]], link: str) -> str:
+    return ""
+
+
+def _of(rows: list[dict[str, Any]], **given) -> list[dict[str, Any]]:
+    return [row for row in rows if all(row[key] == value for key, value in given.items())]
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
