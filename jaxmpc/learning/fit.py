@@ -13,7 +13,8 @@ import optax
 from jaxtyping import ArrayLike, PyTree
 from tqdm import tqdm
 
-from jaxmpc.learning import checkpoint as checkpoints, history
+from jaxmpc.learning import history
+from jaxmpc.learning.checkpoint import Checkpoint
 from jaxmpc.learning.examples import count
 from jaxmpc.learning.history import History
 from jaxmpc.learning.losses import Loss
@@ -92,21 +93,18 @@ def fit(
     number = count(examples, "examples")
     evaluations = dict(evaluations or {})
     select = select or next(iter(evaluations), None)
-    whole_numbers = {"epochs": epochs, "checkpoint_every": checkpoint_every}
     _check_whole(
-        **whole_numbers,
+        epochs=epochs,
         evaluate_every=evaluate_every,
+        checkpoint_every=checkpoint_every,
         batch_size=batch_size or 1,
         fresh_every=fresh_every or 1,
     )
     _check(loss, optimizer, evaluations, select)
     batch_size = min(batch_size or number, number)
     arrays, rest = eqx.partition(floats_as_arrays(params), eqx.is_array)
-    turns = masks_of(arrays, alternate)
-    masks, lengths = zip(*turns, strict=True)
+    masks, lengths = zip(*masks_of(arrays, alternate), strict=True)
     trainer = Trainer(loss, rest, masks, optimizer, examples, evaluations)
-    state, happened, first = trainer.start(arrays), history.blank(epochs, evaluations), 0
-    path = None if checkpoint is None else Path(checkpoint)
     settings = {
         "examples": number,
         "batch_size": batch_size,
@@ -114,19 +112,17 @@ def fit(
         "evaluations": list(evaluations),
         "params": str([f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(arrays)]),
     }
-    if path is not None and path.exists():
-        first, state, happened = checkpoints.load(path, settings, state, epochs, evaluations)
-    order = jax.random.key(seed)
-    bar = tqdm(
-        range(first, epochs), "fit", epochs, initial=first, disable=not progress, unit=" epochs"
-    )
+    file = Checkpoint(checkpoint, checkpoint_every, settings)
+    first, state, happened = file.load(trainer.start(arrays), epochs, evaluations)
+    order, ahead = jax.random.key(seed), range(first, epochs)
+    bar = tqdm(ahead, "fit", epochs, initial=first, disable=not progress, unit=" epochs")
     for now in bar:
         clock = time.perf_counter()
+        seen, last = now + 1, now + 1 == epochs
         if fresh_every and now and now % fresh_every == 0:
             state = trainer.forget(state)
         key = jax.random.fold_in(order, now)
         state, entry = trainer.advance(state, group_of(now, lengths), key, batch_size)
-        seen, last = now + 1, now + 1 == epochs
         history.record_training(happened, now, entry)
         if seen % evaluate_every == 0 or last:
             state, losses, unsolved = trainer.judge(state)
@@ -134,11 +130,9 @@ def fit(
             history.record_evaluation(happened, now, losses, unsolved)
         happened.seconds[now] = time.perf_counter() - clock
         _report(bar, now, happened)
-        if path is not None and (seen % checkpoint_every == 0 or last):
-            checkpoints.save(path, settings, seen, state, happened)
-    return Fit(
-        trainer.whole(state.best), trainer.whole(state.params), int(state.best_epoch), happened
-    )
+        file.save(seen, last, state, happened)
+    best, after = trainer.whole(state.best), trainer.whole(state.params)
+    return Fit(best, after, int(state.best_epoch), happened)
 
 
 def _select(state: State, loss: ArrayLike, epoch: int) -> State:
