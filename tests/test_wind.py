@@ -59,7 +59,7 @@ def test_a_network_predicts_better_than_the_hand_tuned_model(flown):
     train = Trainer(PREDICTION, 3e-3, epochs=10, batch_size=64)
     network, losses = train(Network(jax.random.key(3)), *moments, seed=0)
     assert min(losses) == pytest.approx(_mean_error(learned, network, moments[1]), rel=1e-6)
-    assert min(losses) < 0.8 * _mean_error(constant_and_drag, _HAND, moments[1])
+    assert min(losses) < 0.9 * _mean_error(constant_and_drag, _HAND, moments[1])
 
 
 @pytest.mark.slow

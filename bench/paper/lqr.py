@@ -35,21 +35,14 @@ _MORE = 64  # initial guesses of our own, drawn as the paper's
 def run(short: bool) -> Iterator[dict[str, Any]]:
     """A row a protocol: curves of the paper's eight guesses, and how many of others recover."""
     steps = 200 if short else _STEPS
-    guesses = [_model(INITS["init"][str(seed)]) for seed in range(8)]
-    paper = jax.tree.map(lambda *leaves: jnp.stack(leaves), *guesses)
     key = jax.random.key(1)
     others = {
         "A": jnp.eye(_SIZE) + 0.2 * jax.random.normal(key, (_MORE, _SIZE, _SIZE)),
         "B": jax.random.normal(jax.random.fold_in(key, 1), (_MORE, _SIZE, _SIZE)),
     }
-    for name, first in {
-        "the paper's": None,
-        "shrink B first": _shrinking,
-        "predict first": _prediction,
-    }.items():
-        trials = jax.jit(jax.vmap(partial(_learn, first, steps)))
-        losses, model_losses = trials(paper, jax.random.split(jax.random.key(0), 8))
-        of_others = trials(others, jax.random.split(jax.random.key(2), _MORE))[1]
+    for name, first in PROTOCOLS.items():
+        losses, model_losses = trials(first, steps, papers_guesses(), seed=0)
+        of_others = trials(first, steps, others, seed=2)[1]
         row = {
             "protocol": name,
             "steps": losses.shape[1],
@@ -57,7 +50,7 @@ def run(short: bool) -> Iterator[dict[str, Any]]:
             "recovered_of_others": int(np.sum(of_others[:, -1] < _RECOVERED)),
             "others": _MORE,
             "imitation_last_25": np.mean(losses[:, -25:], axis=1).tolist(),
-            "model_last": np.asarray(model_losses[:, -1]).tolist(),
+            "model_last": model_losses[:, -1].tolist(),
             "imitation": _means(losses).tolist(),
             "model": _means(model_losses).tolist(),
         }
@@ -67,6 +60,20 @@ def run(short: bool) -> Iterator[dict[str, Any]]:
             + " ".join(f"{value:.4f}" for value in row["imitation_last_25"])
         )
         yield row
+
+
+def papers_guesses() -> dict[str, Array]:
+    """The eight that the paper starts from: A and B, [8, 3, 3] each."""
+    guesses = [_model(INITS["init"][str(seed)]) for seed in range(8)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *guesses)
+
+
+def trials(first, steps: int, guesses, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Imitation and model losses [guesses, steps], after some steps of the loss `first`."""
+    keys = jax.random.split(jax.random.key(seed), len(guesses["A"]))
+    learn = jax.jit(jax.vmap(partial(_learn, first, steps)))
+    losses, model_losses = learn(guesses, keys)
+    return np.asarray(losses), np.asarray(model_losses)
 
 
 def draw(rows: list[dict[str, Any]]):
@@ -127,7 +134,8 @@ def _imitation(model, x0s):
     return jnp.mean((controls - expert_controls) ** 2) + jnp.mean((states - expert_states) ** 2)
 
 
-def _shrinking(model, x0s):
+def shrinking(model, x0s):
+    """The imitation loss, and what keeps B small."""
     return _imitation(model, x0s) + 0.1 * jnp.sum(model["B"] ** 2)
 
 
@@ -172,3 +180,6 @@ def _means(curves):
     """Over blocks of 25 steps, as the paper's moving average."""
     curves = np.asarray(curves)
     return curves[:, : curves.shape[1] // 25 * 25].reshape(len(curves), -1, 25).mean(axis=2)
+
+
+PROTOCOLS = {"the paper's": None, "shrink B first": shrinking, "predict first": _prediction}
