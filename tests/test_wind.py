@@ -65,9 +65,7 @@ def test_a_network_predicts_better_than_the_hand_tuned_model(flown):
 @pytest.mark.slow
 def test_training_through_the_solver_lowers_the_distance_to_hindsight(flown):
     moments = [situations(flight, task) for task, flight in zip(*flown, strict=True)]
-    train = Trainer(PREDICTION, 3e-3, epochs=10, batch_size=64)
-    network, _ = train(Network(jax.random.key(3)), *moments, seed=0)
-    some = [jax.tree.map(lambda leaf: leaf[::8], part) for part in moments]
-    through = Trainer(END_TO_END, 1e-3, epochs=4, batch_size=32)
-    _, losses = through(network, *map(hindsight, some), seed=0)
-    assert min(losses) < 0.97 * losses[0]
+    some = [jax.tree.map(lambda leaf: leaf[::4], part) for part in moments]
+    train = Trainer(END_TO_END, 3e-3, epochs=6, batch_size=32)
+    _, losses = train(Network(jax.random.key(3)), *map(hindsight, some), seed=0)
+    assert min(losses) < 0.9 * losses[0]
