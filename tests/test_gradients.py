@@ -317,3 +317,30 @@ def unclipped_pendulum(x, u, params):
     swing = 3 * params["gravity"] / (2 * params["length"]) * jnp.sin(theta)
     velocity = x[2] + 0.05 * (swing + 3 * u[0] / (params["mass"] * params["length"] ** 2))
     return models.pendulum_state(theta + 0.05 * velocity, velocity)
+
+
+@pytest.mark.parametrize("bounds", [None, (-0.3, 0.3)])
+def test_batches_of_linear_systems(bounds):
+    """Their Jacobians are constants that the batch shares, and only offsets differ."""
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.1 * u + 0.01 * p,
+        lambda x, u, t, p: x @ x + u @ u,
+        horizon=3,
+        control_dim=2,
+        control_bounds=bounds,
+    )
+    starts = jnp.array([[1.0, 1.0], [2.0, -1.0], [-4.0, 3.0], [0.1, 0.0]])
+    offsets = 10.0 * starts[::-1]
+
+    def total(solve, offsets):
+        return jnp.sum(solve(starts, offsets).controls ** 2)
+
+    def alone(x0, offset):
+        return jnp.sum(jaxmpc.solve(problem, x0, offset).controls ** 2)
+
+    expected = [jax.grad(alone, 1)(*pair) for pair in zip(starts, offsets, strict=True)]
+    many = jax.vmap(lambda x0, offset: jaxmpc.solve(problem, x0, offset))
+    for solve in (many, lambda *given: jaxmpc.solve_batch(problem, *given, params_axes=0)):
+        found = jax.jit(jax.grad(total, 1), static_argnums=0)(solve, offsets)
+        np.testing.assert_allclose(found, np.stack(expected), rtol=1e-9, atol=1e-12)
+    assert np.max(np.abs(expected)) > 1e-3

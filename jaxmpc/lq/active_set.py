@@ -19,6 +19,7 @@ from jaxmpc.lq.pivoting import Pivoting, exchange, preferred_sides
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import Recursion
 from jaxmpc.lq.riccati import LQSolution
+from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.refill import Iteration
 
 # What a trip does. START evaluates the gradient where the interior point begins.
@@ -232,7 +233,7 @@ def _reach(value, change, mask):
 
 def _preferred(problem: LQProblem, solution: LQSolution, gradient, side, lower, upper):
     eps = jnp.finfo(lower.dtype).eps
-    force = jnp.einsum("tij,ti->tj", jnp.abs(problem.B), jnp.abs(solution.costates[1:]))
+    force = stagewise_transposed(jnp.abs(problem.B), jnp.abs(solution.costates[1:]))
     noise = 64 * eps * (force + jnp.abs(problem.r) + jnp.abs(gradient))
     # A free control is outside only if by more than its own rounding.
     slack = 64 * eps * jnp.abs(solution.controls)

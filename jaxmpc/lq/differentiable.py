@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from jaxmpc.lq.factorization import substitute
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati import Factor, LQSolution
+from jaxmpc.lq.small_linalg import stagewise, stagewise_transposed
 
 Primal = tuple[Float[Array, "T1 n"], Float[Array, "T m"], Float[Array, "T1 n"]]
 
@@ -64,14 +65,14 @@ def lagrangian(problem: LQProblem, states, controls, costates):
     quadratic += jnp.einsum("ti,tij,tj", controls, S, states[:-1])
     quadratic += 0.5 * jnp.einsum("ti,tij,tj", controls, R, controls)
     linear = jnp.sum(q * states) + jnp.sum(r * controls)
-    x_next = jnp.einsum("tij,tj->ti", A, states[:-1]) + jnp.einsum("tij,tj->ti", B, controls) + c
+    x_next = stagewise(A, states[:-1]) + stagewise(B, controls) + c
     defects = jnp.sum(costates[1:] * (x_next - states[1:]))
     return quadratic + linear + defects + jnp.sum(costates[0] * (x0 - states[0]))
 
 
 def control_gradient(problem: LQProblem, solution: LQSolution, linear=True) -> Float[Array, "T m"]:
     """The Lagrangian's gradient in the controls: minus the multiplier of a fixed control."""
-    gradient = jnp.einsum("tij,tj->ti", problem.S, solution.states[:-1])
-    gradient += jnp.einsum("tij,tj->ti", problem.R, solution.controls)
-    gradient += jnp.einsum("tij,ti->tj", problem.B, solution.costates[1:])
+    gradient = stagewise(problem.S, solution.states[:-1])
+    gradient += stagewise(problem.R, solution.controls)
+    gradient += stagewise_transposed(problem.B, solution.costates[1:])
     return gradient + problem.r if linear else gradient

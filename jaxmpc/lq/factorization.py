@@ -8,6 +8,7 @@ from jaxmpc.lq import parallel, riccati
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
 from jaxmpc.lq.riccati import Factor, LQSolution
+from jaxmpc.lq.small_linalg import stagewise, stagewise_transposed
 
 
 def factor(
@@ -53,9 +54,9 @@ def substitute(
     if fixed is not None:
         fixed = jnp.where(factor.free, 0.0, fixed)
         affine = problem._replace(
-            q=problem.q.at[:-1].add(jnp.einsum("tji,tj->ti", problem.S, fixed)),
-            r=problem.r + jnp.einsum("tij,tj->ti", problem.R, fixed),
-            c=problem.c + jnp.einsum("tij,tj->ti", problem.B, fixed),
+            q=problem.q.at[:-1].add(stagewise_transposed(problem.S, fixed)),
+            r=problem.r + stagewise(problem.R, fixed),
+            c=problem.c + stagewise(problem.B, fixed),
         )
     block = factor.recursion.block
     if block is None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmpc.lq.problem import LQProblem, LQStage, stages
 from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
-from jaxmpc.lq.small_linalg import LDL, ldl, matmul, matvec, solve
+from jaxmpc.lq.small_linalg import LDL, ldl, matmul, matvec, solve, stagewise
 
 
 class QFunction(NamedTuple):
@@ -129,5 +129,5 @@ def substitute(problem: LQProblem, factor: Factor) -> LQSolution:
     inputs = (problem.A, problem.B, problem.c, k, factor.K)
     _, (states, controls) = jax.lax.scan(forward, problem.x0, inputs)
     states = jnp.concatenate([problem.x0[None], states])
-    costates = v + jnp.einsum("tij,tj->ti", factor.V, states)
+    costates = v + stagewise(factor.V, states)
     return LQSolution(states, controls, costates, k, factor.K)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from jaxmpc.lq.small_linalg import stagewise, stagewise_transposed
+
 
 class Rows(NamedTuple):
     """A number for each row of constraints: at every stage, and at the end."""
@@ -37,11 +39,11 @@ class Jacobian(NamedTuple):
 
     def times(self, stages: Float[Array, "T z"], last: Float[Array, " n"]) -> Rows:
         """The change of the rows along a direction."""
-        return Rows(jnp.einsum("tpz,tz->tp", self.stage, stages), self.terminal @ last)
+        return Rows(stagewise(self.stage, stages), self.terminal @ last)
 
     def transposed_times(self, rows: Rows) -> tuple[Float[Array, "T z"], Float[Array, " n"]]:
         """The gradient of rows . constraints."""
-        return jnp.einsum("tpz,tp->tz", self.stage, rows.stage), self.terminal.T @ rows.terminal
+        return stagewise_transposed(self.stage, rows.stage), self.terminal.T @ rows.terminal
 
     def squared(self, weights: Rows) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
         """J' diag(weights) J, stage by stage."""

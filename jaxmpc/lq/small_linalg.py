@@ -31,6 +31,21 @@ def matvec(a: Float[Array, "i k"], b: Float[Array, " k"]) -> Float[Array, " i"]:
     return matmul(a, b[:, None])[:, 0]
 
 
+def stagewise(a: Float[Array, "T i k"], b: Float[Array, "T k"]) -> Float[Array, "T i"]:
+    """a[t] @ b[t] at every stage.
+
+    A sum of products and no `dot`: of a batch of vectors with one constant matrix for all, which
+    a linear system has, XLA on CPUs (jaxlib 0.10.2) makes a `dot` with a layout that its emitter
+    refuses, and the process ends.
+    """
+    return jnp.sum(a * b[:, None, :], axis=2)
+
+
+def stagewise_transposed(a: Float[Array, "T k i"], b: Float[Array, "T k"]) -> Float[Array, "T i"]:
+    """a[t].T @ b[t] at every stage."""
+    return jnp.sum(a * b[:, :, None], axis=1)
+
+
 class LDL(NamedTuple):
     """M = L diag(pivots) L', L unit lower triangular."""
 

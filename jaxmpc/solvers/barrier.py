@@ -23,6 +23,7 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import Recursion
 from jaxmpc.lq.riccati import Factor
 from jaxmpc.lq.rows import Jacobian
+from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.iterate import Iterate, Setting, Values
 from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize
@@ -67,9 +68,9 @@ def lagrangian_gradient(expansion: Expansion, point: Iterate, setting: Setting):
     rows, last = expansion.rows.transposed_times(setting.present.unflat(point.multipliers()))
     ahead = point.costates[1:]
     in_states = q - point.costates
-    in_states = in_states.at[:-1].add(jnp.einsum("tij,ti->tj", A, ahead) + rows[:, :n])
+    in_states = in_states.at[:-1].add(stagewise_transposed(A, ahead) + rows[:, :n])
     in_states = in_states.at[-1].add(last).at[0].set(0.0)
-    return in_states, r + jnp.einsum("tij,ti->tj", B, ahead) + rows[:, n:]
+    return in_states, r + stagewise_transposed(B, ahead) + rows[:, n:]
 
 
 def price_gradient(setting: Setting, point: Iterate) -> Float[Array, "2 N"]:

@@ -12,6 +12,7 @@ from jaxmpc.lq.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.parallel_policy import bounded_policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import CHOICES, SEQUENTIAL, choose
+from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Residuals, Status, multipliers_of_bounds, no_violations
 from jaxmpc.solvers import regularization
@@ -161,7 +162,7 @@ class ILQR:
     def _judge(self, state: ILQRState, linearization: Linearization, limits) -> ILQRState:
         nominal = state.nominal
         costate = costates(linearization)
-        gradient = linearization.r + jnp.einsum("tij,ti->tj", linearization.B, costate[1:])
+        gradient = linearization.r + stagewise_transposed(linearization.B, costate[1:])
         no_defect = jnp.zeros_like(nominal.cost)
         lower, upper = limits
         residuals, multipliers = kkt_residuals(
