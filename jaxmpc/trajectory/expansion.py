@@ -70,13 +70,13 @@ def lagrangian_hessian(
     Hessians of the cost alone: Gauss-Newton.
     """
     n = states.shape[-1]
-    some, curved = rows is not None, costate is not None
+    some = rows is not None
     multipliers = rows or Rows(jnp.zeros_like(controls[:, :0]), jnp.zeros_like(states[0, :0]))
 
     def hamiltonian(z, t, costate_next, rows_t):
         x, u = z[:n], z[n:]
         value = scale * problem.stage_cost(x, u, t, params)
-        if curved:
+        if costate is not None:
             value += jnp.dot(costate_next, problem.dynamics(x, u, t, params))
         return value + jnp.dot(rows_t, stage_rows(problem, t, x, u, params)) if some else value
 
@@ -88,6 +88,6 @@ def lagrangian_hessian(
 
     z = jnp.concatenate([states[:-1], controls], axis=1)
     times = jnp.arange(problem.horizon)
-    later = costate[1:] if curved else None
+    later = None if costate is None else costate[1:]
     stages = jax.vmap(jax.hessian(hamiltonian))(z, times, later, multipliers.stage)
     return stages, jax.hessian(end)(states[-1])
