@@ -163,16 +163,23 @@ def draw(rows: list[dict[str, Any]]):
         figsize=(10, 6),
         layout="constrained",
     )
-    places = {mode: place for place, mode in enumerate(PAPER["pendulum"])}
+    known = [mode for mode in PAPER["pendulum"] if any(row["mode"] == mode for row in rows)]
+    places = {mode: place for place, mode in enumerate(known)}
     for row in rows:
         axis = axes[ENVIRONMENTS.index(row["environment"]), SIZES.index(row["examples"])]
         mode, _, paper_gradient = row["mode"].partition(" ")
         tests = [max(trial["test"], _FLOOR) for trial in row["trials"]]
         place = places[mode] + (0.15 if paper_gradient else -0.15)
-        color, label = ("C1", "the paper's gradient") if paper_gradient else ("C3", "jaxmpc")
+        color, label = (
+            ("C1", "the paper's gradient, Gauss-Newton")
+            if paper_gradient
+            else ("C3", "exact gradient")
+        )
         axis.semilogy([place] * len(tests), tests, "o", color=color, ms=4, alpha=0.7, label=label)
         if not paper_gradient:
-            axis.semilogy(places[mode], row["paper"], "_", color="k", ms=22, mew=2, label="paper")
+            axis.semilogy(
+                places[mode], row["paper"], "_", color="k", ms=22, mew=2, label="the paper's result"
+            )
         axis.set_xticks(range(len(places)), list(places))
         axis.set_title(f"{row['environment']}, {row['examples']} experts", fontsize=10)
         axis.grid(axis="y", color="0.9", lw=0.6)
