@@ -6,9 +6,10 @@ goes back through every iteration. Rows: the number of iterations that the forwa
 (implicit: it stops when it has converged) or takes (unrolled).
 
 Time of the backward pass: that of solution and gradient together less that of the solution; each
-the shortest of thirty runs, as a busy machine only ever adds. Memory: what the compiled program of solution and gradient allocates
-besides its arguments and results. (In the paper's first figure on run time the bars labelled 32, 64
-and 128 are the measurements of 16, 32 and 64 iterations; the numbers below are the thesis's.)
+the shortest of thirty runs, as a busy machine only ever adds. Memory: what the compiled program of
+solution and gradient allocates besides its arguments and results. (In the paper's first figure on
+run time the bars labelled 32, 64 and 128 are the measurements of 16, 32 and 64 iterations; the
+numbers below are the thesis's.)
 """
 
 import time
