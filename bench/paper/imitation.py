@@ -12,6 +12,7 @@ only), so that it is in the expert's local minimum; and float64. With "gn" the g
 paper's, which leaves the curvature of the dynamics out.
 """
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -82,12 +83,11 @@ def trial(task: tasks.Task, data: tasks.Data, mode: str, size: int, seed: int, s
     start = time.perf_counter()
     loss, judge, params, mask = _learner(task, mode, seed)
     epochs = steps // -(-size // BATCH)
-    rate, memory = _ADAM.get(mode.partition(" ")[0], _ADAM_COST)
     fit = learning.fit(
         loss,
         params,
         data.train[:size],
-        optimizer=optax.adam(optax.cosine_decay_schedule(rate, steps), b2=memory),
+        optimizer=_optimizer(mode.partition(" ")[0], steps),
         epochs=epochs,
         batch_size=BATCH,
         evaluations={"validation": (judge, data.validation), "test": (judge, data.test)},
@@ -109,6 +109,13 @@ def trial(task: tasks.Task, data: tasks.Data, mode: str, size: int, seed: int, s
         plain = learning.plain(fit.params)
         found["params"] = jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), plain)
     return found
+
+
+@functools.cache
+def _optimizer(mode: str, steps: int) -> optax.GradientTransformation:
+    """The same object for all seeds, so that they share what is compiled."""
+    rate, memory = _ADAM.get(mode, _ADAM_COST)
+    return optax.adam(optax.cosine_decay_schedule(rate, steps), b2=memory)
 
 
 def _learner(task: tasks.Task, mode: str, seed: int):

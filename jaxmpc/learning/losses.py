@@ -50,7 +50,7 @@ class Imitation(eqx.Module):
 
     Attributes:
         problem: what the solver solves.
-        on_controls, on_states: weights, scalars or [m] and [n].
+        on_controls, on_states: weights; scalars, [m] and [n], or [T, m] and [T+1, n].
         params_of: (params, inputs of one example) -> params of the problem, where an example has
             its own; None: all share `params`.
         params_axes: which of the params that `params_of` makes differ between examples, as for

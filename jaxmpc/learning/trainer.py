@@ -1,7 +1,10 @@
-"""What stays the same during training, compiled once; and what an epoch does to the rest."""
+"""What stays the same during training, and what an epoch does to the rest.
+
+What is compiled is kept for later fits: one with the same loss, optimiser and shapes (another seed,
+say) compiles nothing.
+"""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +14,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxmpc.learning.losses import Loss
-from jaxmpc.learning.training import Epoch, Learner, batches, epoch, evaluate
+from jaxmpc.learning.training import Batches, Epoch, Learner, batches, epoch, evaluate
 from jaxmpc.learning.transforms import plain
 
 
@@ -27,8 +30,23 @@ class State(NamedTuple):
     best_epoch: np.ndarray
 
 
+@eqx.filter_jit
+def _epoch(loss: Loss, rest, optimizer, trained, learner: Learner, examples, plan: Batches):
+    return epoch(_of_arrays(loss, rest), optimizer, trained, learner, examples, plan)
+
+
+@eqx.filter_jit
+def _evaluate(loss: Loss, rest, arrays, examples, plans):
+    return evaluate(_of_arrays(loss, rest), arrays, examples, plans)
+
+
+def _of_arrays(function, rest: PyTree):
+    """A function of the problem's params as one of their arrays."""
+    return lambda arrays, *others: function(plain(eqx.combine(arrays, rest)), *others)
+
+
 class Trainer:
-    """Compiled epochs and evaluations for params whose arrays are apart from the `rest`."""
+    """Epochs and evaluations for params whose arrays are apart from the `rest`."""
 
     def __init__(
         self,
@@ -41,12 +59,9 @@ class Trainer:
     ):
         self._rest, self._masks, self._optimizer = rest, masks, optimizer
         self._loss, self._examples = loss, jax.tree.map(jnp.asarray, examples)
-        self._evaluations = evaluations
-        whole = self._of_arrays
-        self._epochs = [jax.jit(partial(epoch, whole(loss), optimizer, mask)) for mask in masks]
-        self._judges = {
-            name: jax.jit(partial(evaluate, whole(judge)))
-            for name, (judge, _) in evaluations.items()
+        self._evaluations = {
+            name: (judge, jax.tree.map(jnp.asarray, given))
+            for name, (judge, given) in evaluations.items()
         }
 
     def start(self, arrays: PyTree) -> State:
@@ -57,9 +72,10 @@ class Trainer:
 
     def forget(self, state: State) -> State:
         """The same with all plans as they are before the first visit."""
-        plans = self._of_arrays(self._loss.first_plans)(state.params, self._examples)
+        params = plain(self.whole(state.params))
+        plans = self._loss.first_plans(params, self._examples)
         judged = {
-            name: self._of_arrays(judge.first_plans)(state.params, examples)
+            name: judge.first_plans(params, examples)
             for name, (judge, examples) in self._evaluations.items()
         }
         return state._replace(plans=plans, judged=judged)
@@ -69,7 +85,9 @@ class Trainer:
         number = jax.tree.leaves(self._examples)[0].shape[0]
         learner = Learner(state.params, state.moments[group], state.plans)
         plan = batches(key, number, batch_size)
-        learner, entry = self._epochs[group](learner, self._examples, plan)
+        mask = self._masks[group]
+        fixed = (self._loss, self._rest, self._optimizer, mask)
+        learner, entry = _epoch(*fixed, learner, self._examples, plan)
         moments = list(state.moments)
         moments[group] = learner.moments
         return (
@@ -80,16 +98,12 @@ class Trainer:
     def judge(self, state: State) -> tuple[State, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """The loss on every set for evaluation, and the number of its examples not solved."""
         losses, unsolved, judged = {}, {}, dict(state.judged)
-        for name, judge in self._judges.items():
-            examples = self._evaluations[name][1]
-            loss, missing, judged[name] = judge(state.params, examples, judged[name])
+        for name, (judge, examples) in self._evaluations.items():
+            given = (judge, self._rest, state.params, examples, judged[name])
+            loss, missing, judged[name] = _evaluate(*given)
             losses[name], unsolved[name] = np.asarray(loss), np.asarray(missing)
         return state._replace(judged=judged), losses, unsolved
 
     def whole(self, arrays: PyTree) -> PyTree:
         """The params that users know."""
         return eqx.combine(arrays, self._rest)
-
-    def _of_arrays(self, function):
-        """A function of the problem's params as one of the arrays."""
-        return lambda arrays, *others: function(plain(self.whole(arrays)), *others)
