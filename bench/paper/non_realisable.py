@@ -7,6 +7,7 @@ paper. Beside RMSprop with its rate of 0.01 and memory of 0.5, constant as in th
 with a rate that falls to zero, so that both ways are compared at their minima.
 """
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -112,14 +113,11 @@ def trial(which, train, test, mode: str, schedule: str, seed: int, epochs: int):
     }
     prediction = learning.Prediction(which.problem.dynamics)
     judge = learning.Imitation(which.problem)
-    rate = 1e-2
-    if schedule == "falling":
-        rate = optax.cosine_decay_schedule(rate, epochs * -(-tasks.TRAIN // _BATCH))
     fit = learning.fit(
         prediction if mode == "sysid" else judge,
         params,
         train,
-        optimizer=optax.rmsprop(rate, decay=0.5, eps=1e-8, eps_in_sqrt=False),
+        optimizer=_optimizer(schedule, epochs),
         epochs=epochs,
         batch_size=_BATCH,
         evaluations={
@@ -141,3 +139,12 @@ def trial(which, train, test, mode: str, schedule: str, seed: int, epochs: int):
         "unsolved": int(np.sum(fit.history.unsolved)),
         "seconds": time.perf_counter() - start,
     }
+
+
+@functools.cache
+def _optimizer(schedule: str, epochs: int) -> optax.GradientTransformation:
+    """The same object for all guesses, so that they share what is compiled."""
+    rate = 1e-2
+    if schedule == "falling":
+        rate = optax.cosine_decay_schedule(rate, epochs * -(-tasks.TRAIN // _BATCH))
+    return optax.rmsprop(rate, decay=0.5, eps=1e-8, eps_in_sqrt=False)
