@@ -87,7 +87,13 @@ def test_memory_of_the_unrolled_gradient_grows_and_that_of_the_implicit_does_not
 def test_plots_are_drawn(tmp_path):
     plot.require_matplotlib().switch_backend("Agg")
     rows = [
-        {"adjoint": name, "iterations": k, "backward_ms": 1.0 + k, "memory_mib": 2.0}
+        {
+            "adjoint": name,
+            "iterations": k,
+            "forward_ms": 1.0,
+            "backward_ms": 1.0 * k,
+            "memory_mib": 2.0,
+        }
         for name in ("implicit", "unrolled")
         for k in (1, 2)
     ]

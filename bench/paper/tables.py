@@ -81,16 +81,16 @@ def _lqr(rows: list[dict[str, Any]], link: str) -> str:
 
 
 def _runtime(rows: list[dict[str, Any]], link: str) -> str:
-    def range_of(adjoint: str, key: str, unit: str) -> str:
-        values = [row[key] for row in _of(rows, adjoint=adjoint)]
-        return f"{values[0]:.2g} to {values[-1]:.2g} {unit}"
+    def of(adjoint: str, key: str) -> list[float]:
+        return [row[key] for row in _of(rows, adjoint=adjoint)]
 
     most = max(row["iterations"] for row in rows)
-    backward = {name: range_of(name, "backward_ms", "ms") for name in ("implicit", "unrolled")}
-    memory = {name: range_of(name, "memory_mib", "MiB") for name in ("implicit", "unrolled")}
+    unrolled, memory = of("unrolled", "backward_ms"), of("unrolled", "memory_mib")
     return (
-        f"Backward pass from 1 to {most} iterations ({link}): implicit {backward['implicit']} and "
-        f"{memory['implicit']}, unrolled {backward['unrolled']} and {memory['unrolled']}.\n"
+        f"Backward pass after 1 to {most} iterations ({link}): implicit, at most "
+        f"{max(of('implicit', 'backward_ms')):.1f} ms and {max(of('implicit', 'memory_mib')):.1f} MiB "
+        f"whatever their number; unrolled, {unrolled[0]:.0f} to {unrolled[-1]:.0f} ms and "
+        f"{memory[0]:.0f} to {memory[-1]:.0f} MiB.\n"
     )
 
 
