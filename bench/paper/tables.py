@@ -85,13 +85,13 @@ def _runtime(rows: list[dict[str, Any]], link: str) -> str:
         return [row[key] for row in _of(rows, adjoint=adjoint)]
 
     most = max(row["iterations"] for row in rows)
-    unrolled, memory = of("unrolled", "backward_ms"), of("unrolled", "memory_mib")
+    backward, memory = of("unrolled", "backward_ms"), of("unrolled", "memory_mib")
     implicit = f"{max(of('implicit', 'backward_ms')):.1f} ms"
     constant = f"{max(of('implicit', 'memory_mib')):.1f} MiB"
     return (
         f"Backward pass after 1 to {most} iterations ({link}): implicit, at most {implicit} and "
-        f"{constant} whatever their number; unrolled, {unrolled[0]:.0f} to {unrolled[-1]:.0f} ms and "
-        f"{memory[0]:.0f} to {memory[-1]:.0f} MiB.\n"
+        f"{constant} whatever their number; unrolled, {backward[0]:.0f} to {backward[-1]:.0f} ms "
+        f"and {memory[0]:.0f} to {memory[-1]:.0f} MiB.\n"
     )
 
 
