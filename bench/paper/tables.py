@@ -46,15 +46,15 @@ def _imitation(rows: list[dict[str, Any]], link: str) -> str:
                 gauss_newton = f" ({paper['test']:.0e})" if paper else ""
                 cells.append(f"{exact}{gauss_newton} / {row['paper']:.0e}" if row else "-")
             lines.append(cells)
+    network, without = (", nn a recurrent network", ", nn apart") if "nn" in modes else ("", "")
     trials = [trial for row in rows if row["mode"] != "nn" for trial in row["trials"]]
     hours = sum(trial["seconds"] for trial in trials) / 3600
     return (
         "Imitation of an expert that plans 20 steps, mean squared error of the controls on "
         f"experts that were not seen, **jaxmpc** / paper (in brackets with the paper's gradient; "
         f"{link}):\n\n{_markdown(lines)}\n\nLearned were the dynamics (dx), the cost, or both; "
-        "sysid is one-step prediction, nn a recurrent network. A thousand steps of Adam a trial "
-        f"(the paper: 10,000 epochs); all {len(trials)} trials without nn took {hours:.1f} hours "
-        "of a core.\n"
+        f"sysid is one-step prediction{network}. A thousand steps of Adam a trial (the paper: "
+        f"10,000 epochs); these {len(trials)} trials took {hours:.1f} hours of a core{without}.\n"
     )
 
 
