@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 # The package itself never touches these flags; float32 has tests of its own.
@@ -22,3 +23,10 @@ _CORE += [f"lq.{name}" for name in ("riccati", "box_qp", "bounded", "control_lim
 _CORE += [f"lq.{name}" for name in ("small_linalg", "differentiable", "problem", "active_set")]
 _CORE += [f"lq.{name}" for name in ("pivoting", "parallel", "blocked", "factorization")]
 install_import_hook([f"jaxmpc.{name}" for name in _CORE], "beartype.beartype")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_what_was_compiled():
+    """Every program takes a hundred or more of the 65,530 mappings that Linux grants a process."""
+    yield
+    jax.clear_caches()
