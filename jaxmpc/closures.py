@@ -44,6 +44,19 @@ def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree
     return dataclasses.replace(problem, **wrapped), arrays
 
 
+def self_contained(
+    problem: Problem, x0: Float[Array, " n"], params: PyTree
+) -> tuple[Problem, PyTree, bool]:
+    """The problem and params as arguments of a compiled function, and whether to keep that.
+
+    All that the problem depends on is a leaf of it, and the leaves of params are numbers. What was
+    hoisted belongs to the trace that it came from: no use keeping it compiled.
+    """
+    problem, params = close_over_static(problem, params)
+    hoisted = check_and_hoist(problem, x0, params)
+    return hoisted, params, hoisted is problem
+
+
 def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Problem:
     """The problem with each function traced: outputs checked, closed-over tracers hoisted."""
     u = jnp.zeros((problem.control_dim,), x0.dtype)

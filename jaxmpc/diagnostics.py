@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from jaxmpc.active_rows import ActiveRows, KKTPoint, Theta, active_rows, row_terms
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.arguments import check_state
+from jaxmpc.closures import self_contained
 from jaxmpc.kkt_system import (
     free_controls,
     lagrangian_control_gradient,
@@ -70,11 +71,18 @@ def gradient_diagnostics(
 ) -> GradientDiagnostics:
     """Measure at a solution what its derivatives depend on; for a batch use `jax.vmap`.
 
+    Compiles itself, as `solve` does.
+
     Source: Nocedal and Wright (2006), sections 12.2 (linear independence) and 12.5 (second-order
     sufficiency, strict complementarity).
     """
     x0 = check_state(x0)
-    theta: Theta = (problem, x0, params)
+    problem, params, lasting = self_contained(problem, x0, params)
+    function = _compiled if lasting else _diagnostics
+    return function((problem, x0, params), solution)
+
+
+def _diagnostics(theta: Theta, solution: Solution) -> GradientDiagnostics:
     point = point_of(theta, solution)
     model = quadratic_model(ImplicitAdjoint(), theta, point)
     free = free_controls(theta, point)
@@ -91,7 +99,7 @@ def gradient_diagnostics(
     independence = _independence(model, rows, held, loose)
     residual = solution.residuals.largest()
     reliable = solution.converged & (smallest > 0) & (weak == 0)
-    reliable &= independence > jnp.finfo(x0.dtype).eps ** 0.5
+    reliable &= independence > jnp.finfo(point.states.dtype).eps ** 0.5
     return GradientDiagnostics(
         reliable=reliable,
         smallest_pivot=smallest,
@@ -102,6 +110,9 @@ def gradient_diagnostics(
         kkt_residual=residual,
         active=jnp.sum(~free) + jnp.sum(rows.rows.flat()),
     )
+
+
+_compiled = jax.jit(_diagnostics)
 
 
 class _Margin(NamedTuple):

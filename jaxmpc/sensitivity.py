@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.active_rows import KKTPoint, Theta, active_rows
 from jaxmpc.adjoint import ImplicitAdjoint
 from jaxmpc.arguments import check_state
+from jaxmpc.closures import self_contained
 from jaxmpc.kkt_system import (
     free_controls,
     lagrangian,
@@ -44,6 +45,8 @@ def solution_jvp(
 ) -> SolutionTangent:
     """How a solution moves along a direction: forward mode by one more Riccati pass.
 
+    Compiles itself, as `solve` does.
+
     Args:
         problem, x0, params: what was solved.
         solution: its solution.
@@ -58,8 +61,13 @@ def solution_jvp(
     Source: as for `solve`; the KKT system K d = -(d KKT / d theta) theta_dot.
     """
     x0 = check_state(x0)
+    problem, params, lasting = self_contained(problem, x0, params)
     theta = jax.tree.map(_as_array, (problem, x0, params))
-    theta_dot = _full_tangent(theta, tangents)
+    function = _compiled if lasting else _solution_jvp
+    return function(adjoint, theta, _full_tangent(theta, tangents), solution)
+
+
+def _solution_jvp(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Solution):
     point = point_of(theta, solution)
     converged = solution.converged
     if adjoint.smoothing:
@@ -72,6 +80,9 @@ def solution_jvp(
         return tangent
     instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
     return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), tangent)
+
+
+_compiled = jax.jit(_solution_jvp)
 
 
 def _along_path(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Solution):
@@ -158,7 +169,7 @@ def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
             return zero
         try:
             return jax.tree.map(
-                lambda z, t: jnp.zeros_like(z) if t is None else jnp.broadcast_to(t, z.shape),
+                lambda z, t: z if t is None else jnp.broadcast_to(t, z.shape),
                 zero,
                 tangent,
                 is_leaf=lambda leaf: leaf is None,

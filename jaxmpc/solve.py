@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.active_rows import Theta
 from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.arguments import check_arguments
-from jaxmpc.closures import check_and_hoist, close_over_static
+from jaxmpc.closures import self_contained
 from jaxmpc.implicit import differentiable
 from jaxmpc.problem import Problem
 from jaxmpc.smoothing import smoothed
@@ -63,12 +63,10 @@ def solve(
     """
     x0 = check_arguments(problem, x0, controls, states, warm_start, solver, adjoint)
     solver = solver or default_solver(problem)
-    problem, params = close_over_static(problem, params)
-    hoisted = check_and_hoist(problem, x0, params)
+    problem, params, lasting = self_contained(problem, x0, params)
     guess = guess_of(solver, controls, states, warm_start)
-    # What was hoisted belongs to the trace that it came from: no use keeping it compiled.
-    function = _compiled if hoisted is problem else _solve
-    return function(solver, adjoint, hoisted, x0, params, guess)
+    function = _compiled if lasting else _solve
+    return function(solver, adjoint, problem, x0, params, guess)
 
 
 def default_solver(problem: Problem) -> ILQR | InteriorPoint:

@@ -65,7 +65,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(start):
     def loss(x0, params):
         return jnp.sum(weights * jaxmpc.solve(pendulum(), x0, params, solver=TIGHT).states)
 
-    d_x0, d_params = jax.grad(loss, (0, 1))(start, PARAMS)
+    d_x0, d_params = jax.jit(jax.grad(loss, (0, 1)))(start, PARAMS)
     reverse = d_x0 @ TANGENTS[0] + 0.5 * d_params["gravity"] - 0.2 * d_params["mass"]
     np.testing.assert_allclose(reverse, jnp.sum(weights * tangent.states), rtol=1e-9)
 
@@ -81,6 +81,27 @@ def test_a_failed_solution_has_a_zero_tangent(start):
     assert not failed.converged
     tangent = jaxmpc.solution_jvp(pendulum(), start, PARAMS, failed, TANGENTS)
     assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(tangent))
+
+
+def test_params_may_hold_a_function():
+    def problem(push):
+        return jaxmpc.Problem(
+            lambda x, u, t, p: x + p["gain"] * push(p)(u),
+            lambda x, u, t, p: x @ x + u @ u,
+            horizon=3,
+            control_dim=1,
+        )
+
+    x0, gain = jnp.ones(1), jnp.array(0.5)
+    with_it = problem(lambda p: p["push"]), x0, {"gain": gain, "push": jnp.tanh}
+    without = problem(lambda p: jnp.tanh), x0, {"gain": gain}
+    solutions = [jaxmpc.solve(*case) for case in (with_it, without)]
+    found = jaxmpc.solution_jvp(
+        *with_it, solutions[0], (x0, {"gain": jnp.array(1.0), "push": None})
+    )
+    expected = jaxmpc.solution_jvp(*without, solutions[1], (x0, {"gain": jnp.array(1.0)}))
+    np.testing.assert_allclose(found.controls, expected.controls, rtol=1e-12)
+    assert jaxmpc.gradient_diagnostics(*with_it, solutions[0]).reliable
 
 
 def scalar(target, upper=1.0, weight=1.0):

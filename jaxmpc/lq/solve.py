@@ -22,6 +22,8 @@ def solve(
 ) -> LQSolution:
     """Minimise a convex LQ problem, with optional bounds on the controls.
 
+    Compiles itself when called outside of `jit`.
+
     Args:
         problem: the matrices; only the symmetric parts of Q and R count.
         lower, upper: None, a scalar, [m] or [T, m]; infinite entries are allowed.
@@ -46,9 +48,7 @@ def solve(
     problem = symmetric(problem)
     recursion = choice(problem, riccati)
     if lower is None and upper is None:
-        factor = certain_factor(problem, None, recursion) if factor is None else factor
-        factor = jax.lax.stop_gradient(factor)
-        return solve_with_factor(problem, factor, jnp.zeros_like(problem.r))
+        return _compiled_solution(problem, None, factor, recursion)
     if factor is not None:
         raise ValueError("lq.solve: factor and bounds exclude each other; got both.")
     bounds = []
@@ -60,7 +60,23 @@ def solve(
                 f"{bound.shape}."
             )
         bounds.append(jnp.broadcast_to(bound, problem.r.shape))
-    return bounded_solution(problem, bounds[0], bounds[1], recursion)
+    return _compiled_solution(problem, tuple(bounds), None, recursion)
+
+
+def _solution(
+    problem: LQProblem,
+    bounds: tuple[Array, Array] | None,
+    factor: Factor | None,
+    recursion: Recursion,
+) -> LQSolution:
+    if bounds is not None:
+        return bounded_solution(problem, *bounds, recursion)
+    factor = certain_factor(problem, None, recursion) if factor is None else factor
+    factor = jax.lax.stop_gradient(factor)
+    return solve_with_factor(problem, factor, jnp.zeros_like(problem.r))
+
+
+_compiled_solution = jax.jit(_solution)
 
 
 def factor(
@@ -77,7 +93,10 @@ def factor(
         gains and value functions; `is_convex()` tells whether the problem has a minimiser.
     """
     check_shapes(problem)
-    return certain_factor(symmetric(problem), free, choice(problem, riccati))
+    return _compiled_factor(symmetric(problem), free, choice(problem, riccati))
+
+
+_compiled_factor = jax.jit(certain_factor)
 
 
 def choice(problem: LQProblem, riccati: str) -> Recursion:
