@@ -270,6 +270,7 @@ def test_steps_without_a_finite_gradient_are_not_taken():
         PerExample(loss), {"shift": 1.0}, examples, optimizer=optax.sgd(0.1), epochs=3, batch_size=1
     )
     assert list(fit.history.unsolved) == list(fit.history.skipped) == [1, 1, 1]
+    np.testing.assert_allclose(fit.history.gradient_norm, 2 * 0.8 ** np.arange(3))
     assert float(fit.params["shift"]) == pytest.approx(0.8**3)
 
 
@@ -347,17 +348,14 @@ def test_the_best_epoch_is_returned():
     assert float(fit.last["shift"]) != float(fit.params["shift"])
 
 
+def five_epochs(**options):
+    loss, examples = PerExample(shifted), jnp.ones((2, 1))
+    options |= {"optimizer": optax.sgd(0.1), "evaluations": {"same": (loss, examples)}}
+    return quiet(loss, {"shift": 0.0}, examples, epochs=5, **options)
+
+
 def test_sets_are_evaluated_when_asked_for():
-    fit = quiet(
-        PerExample(shifted),
-        {"shift": 0.0},
-        jnp.ones((2, 1)),
-        optimizer=optax.sgd(0.1),
-        epochs=5,
-        evaluations={"same": (PerExample(shifted), jnp.ones((2, 1)))},
-        evaluate_every=2,
-    )
-    known = np.isfinite(fit.history.evaluations["same"])
+    known = np.isfinite(five_epochs(evaluate_every=2).history.evaluations["same"])
     assert list(known) == [False, True, False, True, True]
 
 
@@ -433,15 +431,7 @@ def test_bad_arguments_are_named(change, error, message):
 
 def test_history_is_drawn(tmp_path):
     plot.require_matplotlib().switch_backend("Agg")
-    fit = quiet(
-        PerExample(shifted),
-        {"shift": 0.0},
-        jnp.ones((2, 1)),
-        optimizer=optax.sgd(0.1),
-        epochs=5,
-        evaluations={"validation": (PerExample(shifted), jnp.ones((2, 1)))},
-    )
-    figure = plot.plot_history(fit.history)
+    figure = plot.plot_history(five_epochs().history)
     assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [5, 5]
     figure.savefig(tmp_path / "history.png")
 

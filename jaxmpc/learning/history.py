@@ -16,7 +16,7 @@ class History(NamedTuple):
         loss: mean over the examples that were solved, before each step, NaN if there were none.
         unsolved: how many visits to an example ended without a solution, and taught nothing.
         skipped: how many steps were not taken, as their gradient was not finite.
-        gradient_norm: the mean over the epoch's steps.
+        gradient_norm: the mean over the steps that were taken, NaN if none was.
         evaluations: of each set that was asked for, the mean loss after the epoch; of all its
             examples, solved or not, as long as the loss is finite. NaN where it was not evaluated.
         evaluations_unsolved: how many of that set's examples were not solved; -1 likewise.

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import DictKey, SequenceKey
 from jaxtyping import PyTree
 
@@ -30,17 +31,14 @@ def masks_of(arrays: PyTree, alternate: Sequence[tuple[PyTree, int]] | None):
     """
     if alternate is None:
         alternate = [(True, 1)]
-    return [(_mask(arrays, *_pair(entry)), entry[1]) for entry in alternate]
+    pairs = [_pair(entry) for entry in alternate]
+    return [(_mask(arrays, chosen), epochs) for chosen, epochs in pairs]
 
 
 def group_of(epoch: int, lengths: Sequence[int]) -> int:
     """Whose turn it is."""
-    place = epoch % sum(lengths)
-    for group, length in enumerate(lengths):
-        place -= length
-        if place < 0:
-            return group
-    raise AssertionError
+    ends = np.cumsum(lengths)
+    return int(np.searchsorted(ends, epoch % ends[-1], side="right"))
 
 
 def _pair(entry: Any) -> tuple[PyTree, int]:
@@ -53,7 +51,7 @@ def _pair(entry: Any) -> tuple[PyTree, int]:
     return entry
 
 
-def _mask(arrays: PyTree, chosen: PyTree, _: int) -> PyTree:
+def _mask(arrays: PyTree, chosen: PyTree) -> PyTree:
     def below(choice, part):
         return jax.tree.map(lambda leaf: bool(choice) and eqx.is_inexact_array(leaf), part)
 

@@ -25,7 +25,7 @@ class Epoch(NamedTuple):
     loss: Float[Array, ""]
     unsolved: Int[Array, ""]
     skipped: Int[Array, ""]
-    gradient_norm: Float[Array, ""]
+    gradient_norm: Float[Array, ""]  # the mean of the steps that were taken; NaN if none was
 
 
 class Batches(NamedTuple):
@@ -65,9 +65,13 @@ def epoch(
 
         def mean_loss(part):
             outcome = loss(eqx.combine(part, rest), own, plans)
-            return _mean(outcome, batch.counted), outcome
+            learned = batch.counted & outcome.solved
+            total = jnp.sum(jnp.where(learned, outcome.losses, 0.0))
+            number = jnp.sum(learned)
+            return total / jnp.maximum(number, 1), (outcome, total, number)
 
-        (value, outcome), gradient = jax.value_and_grad(mean_loss, has_aux=True)(part)
+        evaluated, gradient = jax.value_and_grad(mean_loss, has_aux=True)(part)
+        value, (outcome, total, number) = evaluated
         taken = _finite((value, gradient))
         change, moments = optimizer.update(gradient, learner.moments, part)
         part, moments = jax.tree.map(
@@ -78,15 +82,15 @@ def epoch(
         remembered = jax.tree.map(
             lambda all_, some: all_.at[batch.index].set(some), learner.plans, outcome.plans
         )
-        learned = batch.counted & outcome.solved
+        unsolved = jnp.sum(batch.counted & ~outcome.solved)
         norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
-        total = jnp.sum(jnp.where(learned, outcome.losses, 0.0))
-        entry = (total, jnp.sum(learned), jnp.sum(batch.counted & ~outcome.solved), ~taken, norm)
+        entry = (total, number, unsolved, taken, jnp.where(taken, norm, 0.0))
         return Learner(eqx.combine(part, rest), moments, remembered), entry
 
-    learner, (totals, learned, unsolved, skipped, norms) = jax.lax.scan(step, learner, plan)
-    mean = jnp.sum(totals) / jnp.sum(learned)
-    return learner, Epoch(mean, jnp.sum(unsolved), jnp.sum(skipped), jnp.mean(norms))
+    learner, (totals, numbers, unsolved, taken, norms) = jax.lax.scan(step, learner, plan)
+    mean = jnp.sum(totals) / jnp.sum(numbers)
+    norm = jnp.sum(norms) / jnp.sum(taken)
+    return learner, Epoch(mean, jnp.sum(unsolved), jnp.sum(~taken), norm)
 
 
 def evaluate(loss: Callable[..., Outcome], params: PyTree, examples: PyTree, plans: PyTree):
@@ -95,12 +99,6 @@ def evaluate(loss: Callable[..., Outcome], params: PyTree, examples: PyTree, pla
     finite = jnp.isfinite(outcome.losses)
     mean = jnp.sum(jnp.where(finite, outcome.losses, 0.0)) / jnp.sum(finite)
     return mean, jnp.sum(~outcome.solved), outcome.plans
-
-
-def _mean(outcome: Outcome, counted: Bool[Array, " B"]) -> Float[Array, ""]:
-    learned = counted & outcome.solved
-    total = jnp.sum(jnp.where(learned, outcome.losses, 0.0))
-    return total / jnp.maximum(jnp.sum(learned), 1)
 
 
 def _finite(tree: PyTree) -> Bool[Array, ""]:
