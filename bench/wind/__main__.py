@@ -4,7 +4,7 @@ import jax
 
 from bench import machine
 from bench.wind import picture, study
-from bench.wind.training import END_TO_END, PREDICTION, Trainer
+from bench.wind.training import END_TO_END, PREDICTION, Training
 
 _SEEDS = 5
 _SIZE = study.Size(flights=32, sets=4, through_solver=2048, judging=256)
@@ -14,8 +14,8 @@ def main():
     """All seeds."""
     jax.config.update("jax_enable_x64", True)
     here, seeds = machine.describe(), []
-    predict = Trainer(PREDICTION, 3e-3, epochs=20, batch_size=128)
-    through_solver = Trainer(END_TO_END, 1e-3, epochs=5, batch_size=64)
+    predict = Training(PREDICTION, 3e-3, epochs=20, batch_size=128)
+    through_solver = Training(END_TO_END, 1e-3, epochs=5, batch_size=64)
     for seed in range(_SEEDS):
         seeds.append(study.run(seed, _SIZE, predict, through_solver))
         row = seeds[-1].row

@@ -11,7 +11,7 @@ from bench.wind import closed_loop
 from bench.wind.closed_loop import Flight, Task
 from bench.wind.disturbance import NOTHING, Network, constant_and_drag, learned
 from bench.wind.situations import Situation, hindsight, prediction_error, situations
-from bench.wind.training import Trainer
+from bench.wind.training import Training
 
 METHODS = {
     "none": "no model",
@@ -56,7 +56,7 @@ def tuned(task: Task) -> tuple[dict[str, Any], Flight]:
     return best, flight
 
 
-def run(seed: int, size: Size, predict: Trainer, through_solver: Trainer) -> Seed:
+def run(seed: int, size: Size, predict: Training, through_solver: Training) -> Seed:
     """Everything with one seed."""
     clock = time.perf_counter()
     keys = jax.random.split(jax.random.key(seed), size.sets + 4)

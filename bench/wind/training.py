@@ -1,11 +1,10 @@
 """Two ways to train the network: on prediction error, and end to end through the solver."""
 
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import PyTree
 
@@ -28,36 +27,31 @@ END_TO_END = learning.Imitation(
 )
 
 
-class Trainer:
-    """`learning.fit` without its options, compiled once for all seeds."""
+class Training(NamedTuple):
+    """A loss, and how long and how fast it is lowered."""
 
-    def __init__(self, loss: learning.Loss, rate: float, epochs: int, batch_size: int):
-        self._loss, self._rate, self._epochs, self._size = loss, rate, epochs, batch_size
-        self._advance: Any = None
-        self._judge = jax.jit(partial(learning.evaluate, loss))
+    loss: learning.Loss
+    rate: float  # at first: it falls to zero along a cosine
+    epochs: int
+    batch_size: int
 
     def __call__(self, network: Any, examples: PyTree, held_out: PyTree, seed: int):
-        """The network with the lowest loss on held-out examples; these losses, from the start."""
-        number = len(jax.tree.leaves(examples)[0])
-        optimizer = optax.adam(self._schedule(number))
-        if self._advance is None:
-            self._advance = jax.jit(partial(learning.epoch, self._loss, optimizer, True))
-        learner = learning.Learner(
-            network, optimizer.init(network), self._loss.first_plans(network, examples)
+        """The network with the lowest loss on held-out examples; these losses, epoch by epoch."""
+        batches = -(-len(jax.tree.leaves(examples)[0]) // self.batch_size)
+        fit = learning.fit(
+            self.loss,
+            network,
+            examples,
+            optimizer=_adam(self.rate, self.epochs * batches),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            evaluations={"held out": (self.loss, held_out)},
+            seed=seed,
+            progress=False,
         )
-        plans = self._loss.first_plans(network, held_out)
-        best, losses = network, []
-        for epoch in range(self._epochs + 1):
-            loss, _, plans = self._judge(learner.params, held_out, plans)
-            best = learner.params if not losses or loss < min(losses) else best
-            losses.append(float(loss))
-            if epoch < self._epochs:
-                key = jax.random.fold_in(jax.random.key(seed), epoch)
-                batches = learning.batches(key, number, self._size)
-                learner, entry = self._advance(learner, examples, batches)
-                assert np.isfinite(entry.loss), "no example was solved"
-        return best, losses
+        return fit.params, fit.history.evaluations["held out"].tolist()
 
-    def _schedule(self, number: int):
-        """To zero along a cosine."""
-        return optax.cosine_decay_schedule(self._rate, self._epochs * -(-number // self._size))
+
+@cache  # the fits of all seeds share what is compiled for one optimiser
+def _adam(rate: float, steps: int):
+    return optax.adam(optax.cosine_decay_schedule(rate, steps))
