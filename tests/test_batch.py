@@ -136,6 +136,7 @@ def test_with_constraints_and_a_warm_start():
     assert np.sum(warm.iterations) < np.sum(cold.iterations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adjoint", [UnrolledAdjoint(12), ImplicitAdjoint(smoothing=1e-3)])
 def test_other_adjoints(adjoint):
     x0s, params = inputs(5)

@@ -74,6 +74,7 @@ def test_gradients_of_the_gains_agree_with_differences():
         np.testing.assert_allclose(gradient, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_unrolled_iterations_have_nearly_the_same_gradient():
     """Up to the barrier that is left; no part of the implicit rule is used."""
 

@@ -66,6 +66,7 @@ def dense(problem, jacobian, values):
     return z[: (T + 1) * N].reshape(T + 1, N), z[(T + 1) * N :].reshape(T, M)
 
 
+@jax.jit
 def solve(problem, jacobian, values):
     free = jnp.ones((T, M), bool)
     matrices = jax.lax.stop_gradient(constrained_factor(problem, jacobian, free))
@@ -114,6 +115,7 @@ def test_first_and_second_derivatives_agree_with_differences():
     def moved(step):
         return jax.tree.map(lambda a, d: a + step * d, arguments, along)
 
+    @jax.jit
     def slope(step):
         gradient = jax.grad(loss)(moved(step))
         return sum(

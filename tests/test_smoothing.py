@@ -127,7 +127,7 @@ def test_forward_mode_and_multipliers_agree_with_reverse_mode():
         solution = jaxmpc.solve(problem, jnp.zeros(1), theta, adjoint=adjoint)
         return solution.states[1, 0], solution.multipliers.state_upper[0, 0], solution.cost
 
-    reverse = [jax.grad(lambda theta, k=k: outputs(theta)[k])(theta) for k in range(3)]
+    reverse = jax.jit(jax.jacrev(outputs))(theta)
     solution = jaxmpc.solve(problem, jnp.zeros(1), theta)
     tangents = (jnp.zeros(1), jnp.array(1.0))
     tangent = jaxmpc.solution_jvp(problem, jnp.zeros(1), theta, solution, tangents, adjoint=adjoint)
