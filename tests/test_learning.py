@@ -9,7 +9,15 @@ import pytest
 
 import jaxmpc
 from jaxmpc import learning, models, plot
-from jaxmpc.learning import Bounded, Examples, Imitation, PerExample, Positive, Prediction
+from jaxmpc.learning import (
+    Bounded,
+    Examples,
+    Imitation,
+    PerExample,
+    Positive,
+    Prediction,
+    WeightedSum,
+)
 
 TRUE = {"stiffness": 2.0, "damping": 0.3}
 WRONG = {"stiffness": 1.0, "damping": 1.0}
@@ -144,6 +152,25 @@ def test_examples_with_inputs_of_their_own(experts):
     )
     expected = np.mean((single.controls - own.controls[3]) ** 2)
     np.testing.assert_allclose(outcome.losses[3], expected, rtol=1e-7)
+
+
+def test_a_weighted_sum(experts):
+    both = WeightedSum((Imitation(spring_problem()), Prediction(spring)), (1.0, 0.5))
+    halves = experts[:6], experts[6:]
+    outcome = both(WRONG, halves, both.first_plans(WRONG, halves))
+    imitated, predicted = (
+        loss(WRONG, half, loss.first_plans(WRONG, half))
+        for loss, half in zip(both.losses, halves, strict=True)
+    )
+    np.testing.assert_allclose(outcome.losses, imitated.losses + 0.5 * predicted.losses)
+    equal(outcome.plans, (imitated.plans, None))
+    lost = halves[0], Examples(halves[1].states.at[2].set(jnp.nan), halves[1].controls)
+    solved = both(WRONG, lost, both.first_plans(WRONG, lost)).solved
+    np.testing.assert_array_equal(solved, np.arange(6) != 2)
+    fit = quiet(both, WRONG, halves, optimizer=optax.adam(0.05), epochs=3)
+    assert fit.history.loss[2] < fit.history.loss[0]
+    with pytest.raises(ValueError, match="one for each of 2 losses, got 1"):
+        WeightedSum(both.losses, (1.0,))
 
 
 # fit

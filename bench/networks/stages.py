@@ -10,7 +10,6 @@ import optax
 from jaxtyping import Array, Float
 
 import jaxmpc
-from bench.networks.anchored import Anchored
 from bench.networks.residual import ResidualDynamics, dynamics, residual_dynamics
 from bench.networks.systems import System, experts, rollouts, starts
 from jaxmpc import learning
@@ -103,7 +102,7 @@ def train(system: System, model, given: Material, epochs: tuple[int, int, int]):
     one = fit(prediction(system, 1), model, given.recorded, epochs[0], 5e-3)
     more = fit(several, one.last, given.recorded, epochs[1], 1e-3)
     alone = fit(imitated, more.last, given.taught, epochs[2], 5e-4)
-    both = Anchored(imitated, several, ANCHOR)
+    both = learning.WeightedSum((imitated, several), (1.0, ANCHOR))
     anchored = fit(both, more.last, (given.taught, given.recorded), epochs[2], 5e-4)
     fits = [one, more, alone, anchored]
     return [model, *(fit.last for fit in fits)], [fit.history for fit in fits]

@@ -25,3 +25,4 @@ from jaxmpc.learning.transforms import (
     Transformed as Transformed,
     plain as plain,
 )
+from jaxmpc.learning.weighted_sum import WeightedSum as WeightedSum

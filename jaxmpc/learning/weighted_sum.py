@@ -1,0 +1,45 @@
+"""Several losses as one."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from jaxmpc.learning.losses import Loss, Outcome
+
+
+class WeightedSum(eqx.Module):
+    """Several losses at once: imitation, say, with a little prediction that keeps the model true.
+
+    Examples are a tuple: those of each loss, as many of each. One is solved where all losses say
+    so.
+
+    Attributes:
+        losses: any `Loss`es.
+        weights: one for each.
+    """
+
+    losses: tuple[Loss, ...]
+    weights: tuple[float, ...]
+
+    def __check_init__(self):
+        if len(self.losses) != len(self.weights):
+            raise ValueError(
+                f"learning.WeightedSum: weights must be one for each of {len(self.losses)} losses, "
+                f"got {len(self.weights)}."
+            )
+
+    def __call__(self, params: PyTree, examples: tuple, plans: tuple) -> Outcome:
+        """Each on its own examples, with its own plans."""
+        given = zip(self.losses, examples, plans, strict=True)
+        outcomes = [loss(params, own, plan) for loss, own, plan in given]
+        pairs = zip(self.weights, outcomes, strict=True)
+        return Outcome(
+            sum((weight * outcome.losses for weight, outcome in pairs), start=jnp.zeros(())),
+            jnp.all(jnp.stack([outcome.solved for outcome in outcomes]), axis=0),
+            tuple(outcome.plans for outcome in outcomes),
+        )
+
+    def first_plans(self, params: PyTree, examples: tuple) -> tuple:
+        """Those of each."""
+        given = zip(self.losses, examples, strict=True)
+        return tuple(loss.first_plans(params, own) for loss, own in given)
