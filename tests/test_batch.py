@@ -126,6 +126,7 @@ def test_each_element_may_have_params_and_guesses_of_its_own():
     assert_same(came, wanted)
 
 
+@pytest.mark.slow
 def test_with_constraints_and_a_warm_start():
     x0s, params = inputs(6)
     x0s = 0.2 * x0s  # feasible

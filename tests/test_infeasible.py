@@ -199,6 +199,7 @@ def test_a_soft_bound_is_violated_where_it_must_be():
     assert "slack           state_upper[1] at stage 1 by 0.4" in jaxmpc.describe(solution)
 
 
+@pytest.mark.slow
 def test_a_price_above_the_multiplier_makes_a_soft_bound_hard():
     tight = build(state_bounds=(np.array([-np.inf, -0.4]), None))
     hard = jaxmpc.solve(tight, GOOD)

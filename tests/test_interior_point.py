@@ -107,6 +107,7 @@ def test_standard_problems_from_their_guesses(name):
     assert solution.residuals.largest() <= 1e-8
 
 
+@pytest.mark.slow
 def test_a_batch_equals_its_elements():
     starts = jnp.array([[0.9, -0.4], [0.1, 0.0], [jnp.nan, 0.0], [2.0, 1.0]])
 

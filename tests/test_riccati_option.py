@@ -35,7 +35,9 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name", ["free", "bounded", pytest.param("constrained", marks=pytest.mark.slow)]
+)
 def test_solutions_and_gradients_do_not_depend_on_it(name):
     problem, solver = PROBLEMS[name]
 

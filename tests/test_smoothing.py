@@ -119,6 +119,7 @@ def test_a_soft_row_has_two_kinks_and_both_are_smoothed(equality):
     np.testing.assert_allclose(slopes, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_forward_mode_and_multipliers_agree_with_reverse_mode():
     problem, adjoint = kink(**WAYS["state_bounds"]), ImplicitAdjoint(smoothing=1e-3)
     theta = jnp.array(1.001)
