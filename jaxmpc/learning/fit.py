@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import optax
-from jaxtyping import ArrayLike, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 from tqdm import tqdm
 
 from jaxmpc.learning import history
@@ -103,8 +103,10 @@ def fit(
     _check(loss, optimizer, evaluations, select)
     batch_size = min(batch_size or number, number)
     arrays, rest = eqx.partition(floats_as_arrays(params), eqx.is_array)
-    masks, lengths = zip(*masks_of(arrays, alternate), strict=True)
+    masks, turns = zip(*masks_of(arrays, alternate), strict=True)
     trainer = Trainer(loss, rest, masks, optimizer, examples, evaluations)
+    order = jax.random.key(seed)
+    schedule = _Schedule(epochs, batch_size, turns, fresh_every, evaluate_every, select, order)
     settings = {
         "examples": number,
         "batch_size": batch_size,
@@ -114,25 +116,42 @@ def fit(
     }
     file = Checkpoint(checkpoint, checkpoint_every, settings)
     first, state, happened = file.load(trainer.start(arrays), epochs, evaluations)
-    order, ahead = jax.random.key(seed), range(first, epochs)
+    ahead = range(first, epochs)
     bar = tqdm(ahead, "fit", epochs, initial=first, disable=not progress, unit=" epochs")
     for now in bar:
-        clock = time.perf_counter()
-        seen, last = now + 1, now + 1 == epochs
-        if fresh_every and now and now % fresh_every == 0:
-            state = trainer.forget(state)
-        key = jax.random.fold_in(order, now)
-        state, entry = trainer.advance(state, group_of(now, lengths), key, batch_size)
-        history.record_training(happened, now, entry)
-        if seen % evaluate_every == 0 or last:
-            state, losses, unsolved = trainer.judge(state)
-            state = _select(state, losses[select] if select else -np.inf, seen)
-            history.record_evaluation(happened, now, losses, unsolved)
-        happened.seconds[now] = time.perf_counter() - clock
+        state = _epoch(trainer, schedule, state, now, happened)
         _report(bar, now, happened)
-        file.save(seen, last, state, happened)
+        file.save(now + 1, now + 1 == epochs, state, happened)
     best, after = trainer.whole(state.best), trainer.whole(state.params)
     return Fit(best, after, int(state.best_epoch), happened)
+
+
+class _Schedule(NamedTuple):
+    """What happens when."""
+
+    epochs: int
+    batch_size: int
+    turns: tuple[int, ...]  # epochs of each group's turn
+    fresh_every: int | None
+    evaluate_every: int
+    select: str | None
+    order: Array  # the key of the order of the examples
+
+
+def _epoch(trainer: Trainer, schedule: _Schedule, state: State, now: int, happened: History):
+    """The state after one more epoch, of which the history is told."""
+    clock, seen = time.perf_counter(), now + 1
+    if schedule.fresh_every and now and now % schedule.fresh_every == 0:
+        state = trainer.forget(state)
+    group, key = group_of(now, schedule.turns), jax.random.fold_in(schedule.order, now)
+    state, entry = trainer.advance(state, group, key, schedule.batch_size)
+    history.record_training(happened, now, entry)
+    if seen % schedule.evaluate_every == 0 or seen == schedule.epochs:
+        state, losses, unsolved = trainer.judge(state)
+        state = _select(state, losses[schedule.select] if schedule.select else -np.inf, seen)
+        history.record_evaluation(happened, now, losses, unsolved)
+    happened.seconds[now] = time.perf_counter() - clock
+    return state
 
 
 def _select(state: State, loss: ArrayLike, epoch: int) -> State:
