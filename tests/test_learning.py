@@ -171,6 +171,8 @@ def test_a_weighted_sum(experts):
     assert fit.history.loss[2] < fit.history.loss[0]
     with pytest.raises(ValueError, match="one for each of 2 losses, got 1"):
         WeightedSum(both.losses, (1.0,))
+    with pytest.raises(ValueError, match="examples must be a tuple of 2, .* got Examples"):
+        both.first_plans(WRONG, experts)
 
 
 # fit

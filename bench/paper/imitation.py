@@ -1,16 +1,16 @@
 """Experiment 3: learning to control a pendulum and a cart-pole from an expert's plans.
 
-    python -m bench.paper imitation            # all of it: about two hours of one core
+    python -m bench.paper imitation            # all of it: an hour and a half of a core
     python -m bench.paper imitation --short    # one seed, 100 steps: a glance
 
 The paper's environments, experts, splits, initial guesses and size of batch; four seeds for the
 order of the examples; the epoch is chosen by the validation loss and the loss reported is that on
 the ten test experts, solved from zero controls. Different from the paper: 1,000 steps (250 epochs
 of 100 examples, 1,000 of 10), or 1,000 epochs where cost and dynamics are learned at once, and not
-10,000 epochs; Adam with a falling rate and not RMSprop; every
-25 epochs a learner's solves start afresh, and from the experts' controls (of the training examples
-only), so that it is in the expert's local minimum; and float64. With "gn" the gradient is the
-paper's, which leaves the curvature of the dynamics out.
+10,000 epochs; Adam with a falling rate and not RMSprop; every 25 epochs a learner's solves start
+afresh, and from the experts' controls (of the training examples only), so that it is in the
+expert's local minimum; and float64. With "gn" the gradient is the paper's, which leaves the
+curvature of the dynamics out.
 """
 
 import functools

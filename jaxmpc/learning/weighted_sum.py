@@ -1,5 +1,7 @@
 """Several losses as one."""
 
+from functools import reduce
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PyTree
@@ -34,12 +36,19 @@ class WeightedSum(eqx.Module):
         outcomes = [loss(params, own, plan) for loss, own, plan in given]
         pairs = zip(self.weights, outcomes, strict=True)
         return Outcome(
-            sum((weight * outcome.losses for weight, outcome in pairs), start=jnp.zeros(())),
-            jnp.all(jnp.stack([outcome.solved for outcome in outcomes]), axis=0),
+            reduce(jnp.add, [weight * outcome.losses for weight, outcome in pairs]),
+            reduce(jnp.logical_and, [outcome.solved for outcome in outcomes]),
             tuple(outcome.plans for outcome in outcomes),
         )
 
     def first_plans(self, params: PyTree, examples: tuple) -> tuple:
         """Those of each."""
+        if not isinstance(examples, tuple) or len(examples) != len(self.losses):
+            number = f"of {len(examples)}" if isinstance(examples, tuple) else ""
+            raise ValueError(
+                f"learning.WeightedSum: examples must be a tuple of {len(self.losses)}, those of "
+                f"each loss, got {type(examples).__name__} {number}".rstrip()
+                + "."
+            )
         given = zip(self.losses, examples, strict=True)
         return tuple(loss.first_plans(params, own) for loss, own in given)
