@@ -8,10 +8,19 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
+from jaxmpc.solution import Scales
 from jaxmpc.trajectory.constraints import rows_along, rows_jacobian, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
+from jaxmpc.trajectory.scales import scales_of_rows
 
-Theta = tuple[Problem, Float[Array, " n"], PyTree]  # everything that a solution depends on
+
+class Theta(NamedTuple):
+    """Everything that a solution depends on; the scales are constants, and decide what is active."""
+
+    problem: Problem
+    x0: Float[Array, " n"]
+    params: PyTree
+    scales: Scales
 
 
 class KKTPoint(NamedTuple):
@@ -41,8 +50,11 @@ class RowTerms(NamedTuple):
 
 
 def row_terms(theta: Theta, point: KKTPoint) -> RowTerms:
-    """Decide by multiplier and distance: violated if the excess is larger than its multiplier."""
-    problem, x0, params = theta
+    """Decide by multiplier and distance: violated if the excess is larger than its multiplier.
+
+    A distance is worth as many multipliers as the scales say.
+    """
+    problem, x0, params, scales = theta
     other = without_control_bounds(problem)
     rows = rows_along(other, point.states, point.controls, params).flat()
     y = point.rows.flat()
@@ -54,7 +66,9 @@ def row_terms(theta: Theta, point: KKTPoint) -> RowTerms:
     soft = kinds.present.flat() & jnp.isfinite(price)
     w = jnp.where(soft, price, 0.0)
     excess = jnp.where(inequality, jnp.maximum(rows, 0.0), jnp.abs(rows))
-    violated = soft & (excess > w + v * excess - jnp.where(inequality, y, jnp.abs(y)))
+    worth = worth_of_rows(other, x0, scales)
+    left = w + v * excess - jnp.where(inequality, y, jnp.abs(y))
+    violated = soft & (worth * excess > left)
     push = jnp.sign(rows) * w + v * rows  # of a violated row
     terms = jnp.where(violated, w * excess + 0.5 * v * excess**2, y * rows)
     return RowTerms(rows, violated, jnp.where(violated, push, y), v, jnp.sum(terms))
@@ -73,13 +87,22 @@ class ActiveRows(NamedTuple):
 
 
 def active_rows(theta: Theta, point: KKTPoint) -> ActiveRows:
-    """Decide by multiplier and distance: an inequality is active if the first is the larger."""
-    problem, x0, params = theta
+    """Decide by multiplier and distance: an inequality is active if the first is the larger.
+
+    A distance is worth as many multipliers as the scales say.
+    """
+    problem, x0, params, scales = theta
     other = without_control_bounds(problem)
     kinds = row_kinds(other, x0, params)
     terms = row_terms(theta, point)
-    pushed = ~kinds.inequality.flat() | (point.rows.flat() > -terms.values)
+    worth = worth_of_rows(other, x0, scales)
+    pushed = ~kinds.inequality.flat() | (point.rows.flat() > -worth * terms.values)
     active = kinds.present.unflat(kinds.present.flat() & ~terms.violated & pushed)
     jacobian = rows_jacobian(other, point.states, point.controls, params)
     weights = kinds.present.unflat(jnp.where(terms.violated, terms.quadratic, 0.0))
     return ActiveRows(active, jacobian.only(active), jacobian.squared(weights))
+
+
+def worth_of_rows(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Float[Array, " N"]:
+    """What a distance of one is worth in multipliers, for each row."""
+    return scales.cost / scales_of_rows(problem, x0, scales).flat() ** 2

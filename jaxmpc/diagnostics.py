@@ -79,7 +79,7 @@ def gradient_diagnostics(
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)
     function = _compiled if lasting else _diagnostics
-    return function((problem, x0, params), solution)
+    return function(Theta(problem, x0, params, solution.scales), solution)
 
 
 def _diagnostics(theta: Theta, solution: Solution) -> GradientDiagnostics:
@@ -134,7 +134,7 @@ def _together(margins) -> _Margin:
 
 
 def _margin_of_bounds(theta: Theta, point: KKTPoint, model: LQProblem) -> _Margin:
-    lower, upper = theta[0].limits(point.controls.dtype)
+    lower, upper = theta.problem.limits(point.controls.dtype)
     curvature = jnp.abs(jnp.diagonal(model.R, axis1=1, axis2=2))
     gradient = lagrangian_control_gradient(theta, point)
 
@@ -148,7 +148,7 @@ def _margin_of_bounds(theta: Theta, point: KKTPoint, model: LQProblem) -> _Margi
 
 def _margin_of_rows(theta: Theta, point: KKTPoint, model: LQProblem, loose: Factor) -> _Margin:
     """The same over the inequality rows; a soft one has a second kink where its price is met."""
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     other = without_control_bounds(problem)
     kinds, terms = row_kinds(other, x0, params), row_terms(theta, point)
     jacobian = rows_jacobian(other, point.states, point.controls, params)

@@ -136,7 +136,7 @@ known.defvjp(_known_forward, _known_backward)
 @jax.custom_vjp
 def optimal_cost(theta: PyTree, rest: PyTree, point: KKTPoint) -> Float[Array, ""]:
     """The cost at the solution; its derivative is the Lagrangian's (the envelope theorem)."""
-    problem, _, params = eqx.combine(theta, rest)
+    problem, _, params, _ = eqx.combine(theta, rest)
     return objective(problem, point.states, point.controls, params)
 
 

@@ -18,8 +18,7 @@ from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 
 def point_of(theta: Theta, solution: Solution | Point) -> KKTPoint:
     """The KKT point of a solution, or of what a solver returned."""
-    problem, x0, _ = theta
-    rows = join(without_control_bounds(problem), x0, solution.multipliers._asdict())
+    rows = join(without_control_bounds(theta.problem), theta.x0, solution.multipliers._asdict())
     return KKTPoint(solution.states, solution.controls, solution.costates, rows)
 
 
@@ -28,7 +27,7 @@ def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
 
     Without the control bounds.
     """
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     times = jnp.arange(problem.horizon)
 
     def stage(x, u, t, costate, x_next):
@@ -42,7 +41,7 @@ def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
 
 def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> LQProblem:
     """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     states, controls, costates, rows = point
     n = states.shape[1]
     duals = costates, rows.unflat(row_terms(theta, point).multipliers)
@@ -75,7 +74,7 @@ def lagrangian_control_gradient(theta: Theta, point: KKTPoint) -> Float[Array, "
 
 def free_controls(theta: Theta, point: KKTPoint) -> Bool[Array, "T m"]:
     """Which controls no bound holds; one that meets its bound with no multiplier is free."""
-    lower, upper = theta[0].limits(point.controls.dtype)
+    lower, upper = theta.problem.limits(point.controls.dtype)
     bounds = multipliers_of_control_bounds(theta, point)
     return ~((bounds.lower > 0) | (bounds.upper > 0) | (lower >= upper))
 
@@ -83,14 +82,16 @@ def free_controls(theta: Theta, point: KKTPoint) -> Bool[Array, "T m"]:
 def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipliers:
     """Decide by multiplier and distance: a bound is active if the first is the larger.
 
-    The multiplier of an active bound balances the Lagrangian's gradient.
+    A distance is worth as many multipliers as the scales say. The multiplier of an active bound balances the Lagrangian's gradient.
     """
     controls = point.controls
-    lower, upper = theta[0].limits(controls.dtype)
+    lower, upper = theta.problem.limits(controls.dtype)
     gradient = lagrangian_control_gradient(theta, point)
+    worth = theta.scales.cost / theta.scales.controls**2
+    below, above = (worth * jnp.maximum(d, 0.0) for d in (controls - lower, upper - controls))
     return BoundMultipliers(
-        lower=jnp.where(gradient > jnp.maximum(controls - lower, 0.0), gradient, 0.0),
-        upper=jnp.where(-gradient > jnp.maximum(upper - controls, 0.0), -gradient, 0.0),
+        lower=jnp.where(gradient > below, gradient, 0.0),
+        upper=jnp.where(-gradient > above, -gradient, 0.0),
     )
 
 
@@ -98,16 +99,15 @@ def bound_slope(
     theta: Theta, toward_lower: Float[Array, "T m"], toward_upper: Float[Array, "T m"]
 ) -> Float[Array, ""]:
     """sum toward_lower . lower + toward_upper . upper over finite bounds, as a function of them."""
-    problem, x0, _ = theta
     lower, upper = (
-        jnp.where(jnp.isfinite(bound), bound, 0.0) for bound in problem.limits(x0.dtype)
+        jnp.where(jnp.isfinite(bound), bound, 0.0) for bound in theta.problem.limits(theta.x0.dtype)
     )
     return jnp.sum(toward_lower * lower) + jnp.sum(toward_upper * upper)
 
 
 def multipliers(theta: Theta, point: KKTPoint) -> Multipliers:
     """The multipliers of all constraints at a point."""
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     lower, upper = multipliers_of_control_bounds(theta, point)
     rows = point.rows.unflat(row_terms(theta, point).multipliers)
     parts = split(without_control_bounds(problem), x0, params, rows)

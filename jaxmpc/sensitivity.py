@@ -62,7 +62,7 @@ def solution_jvp(
     """
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)
-    theta = jax.tree.map(_as_array, (problem, x0, params))
+    theta = Theta(*jax.tree.map(_as_array, (problem, x0, params)), solution.scales)
     function = _compiled if lasting else _solution_jvp
     return function(adjoint, theta, _full_tangent(theta, tangents), solution)
 
@@ -93,7 +93,7 @@ def _along_path(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Sol
 
     def of_path(different):
         theta = eqx.combine(different, rest)
-        return barrier_problem(theta, kappa), *theta[1:]
+        return theta._replace(problem=barrier_problem(theta, kappa))
 
     def pushes(different, point):
         theta = eqx.combine(different, rest)
@@ -127,7 +127,7 @@ def _directional_change(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point
     # The KKT conditions' own change: the linear terms of an LQ problem.
     conditions = jax.grad(lagrangian, (1, 2, 3, 4))
     _, (q, r, defects, change_of_rows) = along(lambda theta: conditions(theta, *point))
-    _, (lower, upper) = along(lambda theta: theta[0].limits(dtype))
+    _, (lower, upper) = along(lambda theta: theta.problem.limits(dtype))
     active = multipliers(theta, point)
     fixed = jnp.where(active.upper > 0, upper, lower)
     system = model._replace(q=q, r=r, c=defects[1:], x0=defects[0])
@@ -179,9 +179,13 @@ def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
             raise
 
     # The bounds are the first leaves of a problem; those of its functions follow.
-    own = zeros[0]
+    own = zeros.problem
     leaves = jax.tree.leaves(fill("control_bounds", own.control_bounds, controls_dot))
     leaves += jax.tree.leaves(fill("state_bounds", own.state_bounds, states_dot))
     leaves += jax.tree.leaves(own)[len(leaves) :]
     problem_dot = jax.tree.unflatten(jax.tree.structure(own), leaves)
-    return problem_dot, fill("x0", zeros[1], tangents[0]), fill("params", zeros[2], tangents[1])
+    x0_dot, params_dot = (
+        fill("x0", zeros.x0, tangents[0]),
+        fill("params", zeros.params, tangents[1]),
+    )
+    return zeros._replace(problem=problem_dot, x0=x0_dot, params=params_dot)

@@ -42,8 +42,7 @@ def smoothed(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
     """
     plain = dataclasses.replace(adjoint, smoothing=0.0)
     central = central_path(adjoint, theta, point)
-    _, x0, params = theta
-    theta_of_path = (barrier_problem(theta, adjoint.smoothing), x0, params)
+    theta_of_path = theta._replace(problem=barrier_problem(theta, adjoint.smoothing))
     path = differentiable(plain, theta_of_path, central)
     hard = Rows(path.multipliers.stage_equality, path.multipliers.terminal_equality)
     pushes = path_multipliers(theta, adjoint.smoothing, path.states, path.controls, hard)
@@ -67,14 +66,14 @@ def central_path(adjoint: ImplicitAdjoint, theta: Theta, point: Point | Solution
     Its status is that of the solution, if that did not converge.
     """
     kappa = adjoint.smoothing
-    theta = problem, x0, params = jax.lax.stop_gradient(theta)
+    theta = jax.lax.stop_gradient(theta)
     converged = point.status == Status.converged
     dual = WarmStart(point.costates, point.multipliers, converged)
     # Near a kink the derivative's relative error is that of the residual in units of kappa.
-    tolerance = max(1e-8 * kappa, float(jnp.finfo(x0.dtype).eps) ** 0.7)
+    tolerance = float(jnp.finfo(theta.x0.dtype).eps) ** 0.7
     solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
     guess = jax.lax.stop_gradient(Guess(point.controls, point.states, dual))
-    central = run(solver, problem, x0, params, guess)
+    central = run(solver, *theta[:3], guess)
     status = jnp.where(converged, central.status, point.status)
     return _as_of_path(theta, central._replace(status=status))
 
@@ -96,7 +95,7 @@ def barrier_problem(theta: Theta, kappa: float) -> Problem:
 
     Controls that equal bounds fix stay fixed.
     """
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
     soft = split(problem, x0, params, jax.tree.map(jnp.isfinite, kinds.linear))
@@ -222,7 +221,7 @@ class _HardEnd(PytreeFunction):
 
 def _as_of_path(theta: Theta, point: Point) -> Point:
     """A point of the barrier problem: its multipliers are those of the hard equalities alone."""
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     soft = jax.tree.map(jnp.isfinite, row_kinds(problem, x0, params).linear)
     soft = split(problem, x0, params, soft)
     none = jnp.zeros_like(point.controls)
@@ -237,7 +236,7 @@ def _as_of_path(theta: Theta, point: Point) -> Point:
 
 def path_multipliers(theta: Theta, kappa: float, states, controls, equality: Rows) -> Multipliers:
     """Those of all constraints on the central path: the barriers' slopes, and `equality`."""
-    problem, x0, params = theta
+    problem, x0, params, _ = theta
     kinds = row_kinds(problem, x0, params)
     rows = rows_along(problem, states, controls, params)
     slopes = Rows(*(jax.grad(_Barriers.of(kinds, k, kappa))(rows[k]) for k in range(2)))

@@ -17,6 +17,7 @@ class Status(enum.IntEnum):
     regularization_limit = 3
     infeasible = 4
     non_finite = 5
+    unbounded = 6
 
     @property
     def message(self) -> str:
@@ -39,6 +40,7 @@ _MESSAGES = {
         "The cost, the dynamics or a derivative is not finite at the starting point, "
         "or an input is NaN."
     ),
+    Status.unbounded: "The cost falls without limit: nothing holds some controls or states back.",
 }
 
 
@@ -107,13 +109,32 @@ def multipliers_of_bounds(
     return Multipliers(lower, upper, nothing, nothing, rows, rows, ends, ends)
 
 
+class Scales(NamedTuple):
+    """What counts as one unit of each quantity when a solution is judged; constants.
+
+    They are measured along the trajectory that the solver starts from (see
+    `jaxmpc.trajectory.scales`), and change with the units of the problem as the quantities
+    themselves do.
+    """
+
+    cost: Float[Array, "*b"]
+    states: Float[Array, "*b n"]
+    controls: Float[Array, "*b m"]
+    stage_inequality: Float[Array, "*b p"]
+    stage_equality: Float[Array, "*b q"]
+    terminal_inequality: Float[Array, "*b e"]
+    terminal_equality: Float[Array, "*b f"]
+
+
 class Residuals(NamedTuple):
     """Scaled KKT residuals (largest absolute entry), measured at the returned point.
 
-    Stationarity and complementarity are divided by max(100, mean absolute multiplier or costate)
-    / 100, as IPOPT does (Waechter and Biegler, 2006, eq. 5-6). `feasibility` is the largest
-    violation of dynamics, bounds and hard constraints, not scaled; `Solution.violations` says
-    where it is.
+    Everything is in units of `Solution.scales`: a gradient in u is multiplied by the scale of u
+    and divided by that of the cost, a violated constraint is divided by its own scale.
+    Stationarity and complementarity are also divided by max(100, mean absolute multiplier or
+    costate) / 100, as IPOPT does (Waechter and Biegler, 2006, eq. 5-6). `feasibility` is the
+    largest violation of dynamics, bounds and hard constraints; `Solution.violations` says where
+    it is, in the problem's units.
     """
 
     stationarity: Float[Array, "*b"]
@@ -145,6 +166,8 @@ class Solution:
         converged: bool, `status == Status.converged`.
         iterations: int32, the number of Newton steps computed.
         residuals: scaled KKT residuals at the returned point.
+        tolerance: [], what they were compared with.
+        scales: the units of the residuals.
 
     Differentiable: states, controls, cost, costates, multipliers and gains. The others have zero
     derivatives.
@@ -161,3 +184,5 @@ class Solution:
     converged: Bool[Array, "*b"]
     iterations: Int[Array, "*b"]
     residuals: Residuals
+    tolerance: Float[Array, "*b"]
+    scales: Scales

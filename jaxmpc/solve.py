@@ -87,20 +87,20 @@ def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:
 
 def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
     guess = full_guess(problem, x0, guess)
-    theta = (problem, x0, params)
+    given = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
         point = unroll(solver, problem, x0, params, guess, adjoint.iterations)
         return as_solution(point)
-    return attached(adjoint, theta, run(solver, *jax.lax.stop_gradient(theta), guess))
+    return attached(adjoint, given, run(solver, *jax.lax.stop_gradient(given), guess))
 
 
 _compiled = jax.jit(_solve)
 
 
-def attached(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Solution:
-    """The solution that a solver's point is, with its derivative."""
+def attached(adjoint: ImplicitAdjoint, given: tuple, point: Point) -> Solution:
+    """The solution that a solver's point is, with its derivative in (problem, x0, params)."""
     rule = smoothed if adjoint.smoothing else differentiable
-    return as_solution(rule(adjoint, theta, point))
+    return as_solution(rule(adjoint, Theta(*given, point.scales), point))
 
 
 def as_solution(point: Point) -> Solution:

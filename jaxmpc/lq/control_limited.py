@@ -34,18 +34,18 @@ def control_limited_policy(
     problem: LQProblem,
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
-    regularization: Float[Array, ""],
+    regularization: Float[Array, " m"],
 ) -> Policy:
     """Minimise each stage's Q-function over its box; feed back through the free controls only.
 
     `problem` is in deviations from a trajectory (its c and x0 are not read), and
-    lower <= 0 <= upper. `regularization` times the identity is added to Quu: a proximal term
-    on the controls. Where some stage has no minimiser `definite` is False and the policy zero.
+    lower <= 0 <= upper. diag(`regularization`) is added to Quu: a proximal term on the
+    controls. Where some stage has no minimiser `definite` is False and the policy zero.
 
     Source: Tassa, Mansard and Todorov (2014), section III.
     """
     problem = problem._replace(c=jnp.zeros_like(problem.c))
-    proximal = regularization * jnp.eye(problem.r.shape[1], dtype=problem.r.dtype)
+    proximal = jnp.diag(regularization)
 
     def step(carry, inputs):
         V, v, slope, curvature, definite = carry

@@ -22,20 +22,18 @@ def bounded_policy(
     problem: LQProblem,
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
-    regularization: Float[Array, ""],
+    regularization: Float[Array, " m"],
     guess: Int[Array, "T m"],
     recursion: Recursion,
 ) -> Policy:
     """Minimise over  lower <= u <= upper  from x_0 = 0; feed back through the free controls only.
 
     `problem` is in deviations from a trajectory (its c and x0 are not read), and
-    lower <= 0 <= upper. `regularization` times the identity is added to R: a proximal term on
-    the controls. `guess` is where the controls are thought to be. Where the problem has no
+    lower <= 0 <= upper. diag(`regularization`) is added to R: a proximal term on the controls. `guess` is where the controls are thought to be. Where the problem has no
     minimiser `definite` is False and the policy zero.
     """
-    eye = jnp.eye(lower.shape[1], dtype=lower.dtype)
     problem = problem._replace(c=jnp.zeros_like(problem.c), x0=jnp.zeros_like(problem.x0))
-    proximal = problem._replace(R=problem.R + regularization * eye)
+    proximal = problem._replace(R=problem.R + jnp.diag(regularization))
     known = jax.lax.stop_gradient((proximal, lower, upper, guess))
     side, found = active_sides(*known, recursion)
     fixed = jnp.where(side < 0, lower, 0.0) + jnp.where(side > 0, upper, 0.0)

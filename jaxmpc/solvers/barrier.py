@@ -13,14 +13,12 @@ dependent rows are no trouble.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.constrained import dual_regularization
-from jaxmpc.lq.factorization import factor, substitute
+from jaxmpc.lq.factorization import substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.recursion import Recursion
 from jaxmpc.lq.riccati import Factor
 from jaxmpc.lq.rows import Jacobian
 from jaxmpc.lq.small_linalg import stagewise_transposed
@@ -104,7 +102,9 @@ def row_model(point: Iterate, values: Values, setting: Setting, mu) -> RowModel:
     """What is left of the rows when positive variables are eliminated."""
     compliance, push = _eliminated(setting, point, mu)
     present = setting.present.flat()
-    regularization = jnp.where(setting.inequality, 0.0, dual_regularization(mu.dtype))
+    regularization = jnp.where(
+        setting.inequality, 0.0, dual_regularization(mu.dtype) * setting.units.rows**2
+    )
     whole = regularization + jnp.sum(compliance, axis=0)
     answers = compliance[1:] * push[1:]
     target = values.rows + push[0] - answers[0] + answers[1]
@@ -157,17 +157,3 @@ def direction(
         jnp.where(setting.inequality, 0.0, dy),
         jnp.where(setting.exists, dual, 0.0),
     )
-
-
-def factorise(
-    model: LQProblem, free, proximals: Float[Array, " k"], recursion: Recursion
-) -> Factor:
-    """The factors for several proximal weights at once; `model` has none."""
-    m, n = model.r.shape[1], model.q.shape[1]
-    eye_n, eye_m = jnp.eye(n, dtype=model.q.dtype), jnp.eye(m, dtype=model.q.dtype)
-
-    def one(weight):
-        heavier = model._replace(Q=model.Q + weight * eye_n, R=model.R + weight * eye_m)
-        return factor(heavier, free, recursion)
-
-    return jax.vmap(one)(proximals)

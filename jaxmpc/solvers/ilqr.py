@@ -14,7 +14,14 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import CHOICES, SEQUENTIAL, choose
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Residuals, Status, multipliers_of_bounds, no_violations
+from jaxmpc.solution import (
+    Gains,
+    Residuals,
+    Scales,
+    Status,
+    multipliers_of_bounds,
+    no_violations,
+)
 from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
@@ -31,6 +38,8 @@ from jaxmpc.trajectory import (
     lagrangian_hessian,
     linearize,
     open_loop,
+    scales_now,
+    scales_of,
 )
 
 
@@ -50,6 +59,7 @@ class ILQRState(NamedTuple):
     conditions: Conditions  # of `previous`; of `nominal` once the solver has terminated
     gains: Gains  # the last policy
     regularization: Regularization
+    scales: Scales
     within_rounding: Bool[Array, ""]
     iterations: Int[Array, ""]
     status: Int[Array, ""]
@@ -104,11 +114,14 @@ class ILQR:
         lower, upper = problem.limits(x0.dtype)
         controls = jnp.clip(guess.controls, lower, upper)
         start_steps = 0
-        if guess.states is None:
-            nominal = open_loop(problem, x0, params, controls)
-        else:
+        nominal = open_loop(problem, x0, params, controls)
+        states = nominal.states if guess.states is None else guess.states.at[0].set(x0)
+        linearization = linearize(problem, states, controls, params)
+        scales = scales_of(problem, params, states, controls, linearization)
+        if guess.states is not None:
             start_steps = min(STEPS, self.max_iterations)
-            nominal = feasible_start(problem, x0, params, guess.states, controls, start_steps)
+            given = (problem, x0, params, states, controls)
+            nominal = feasible_start(*given, start_steps, scales)
         zeros = jnp.zeros_like(nominal.controls)
         infinite = jnp.full_like(nominal.cost, jnp.inf)
         iterations = jnp.full_like(nominal.cost, start_steps, dtype=jnp.int32)
@@ -123,6 +136,7 @@ class ILQR:
             ),
             gains=Gains(zeros, zeros[:, :, None] * x0),
             regularization=regularization.start(self.hessian, x0),
+            scales=scales,
             within_rounding=iterations < 0,
             iterations=iterations,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
@@ -146,6 +160,7 @@ class ILQR:
 
     def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Point:
         """The nominal trajectory with the conditions measured at it."""
+        tolerance = default_tolerance(self.tolerance, state.nominal.cost.dtype)
         return Point(
             states=state.nominal.states,
             controls=state.nominal.controls,
@@ -153,20 +168,24 @@ class ILQR:
             multipliers=multipliers_of_bounds(*state.conditions.multipliers, state.nominal.states),
             violations=no_violations(state.nominal.states),
             residuals=state.conditions.residuals,
+            tolerance=jnp.full_like(state.nominal.cost, tolerance),
+            scales=self._scales(state),
             cost=state.nominal.cost,
             gains=state.gains,
             status=state.status,
             iterations=state.iterations,
         )
 
+    def _scales(self, state: ILQRState) -> Scales:
+        return scales_now(state.scales, state.nominal.magnitude, state.nominal.controls.shape[0])
+
     def _judge(self, state: ILQRState, linearization: Linearization, limits) -> ILQRState:
         nominal = state.nominal
         costate = costates(linearization)
         gradient = linearization.r + stagewise_transposed(linearization.B, costate[1:])
-        no_defect = jnp.zeros_like(nominal.cost)
         lower, upper = limits
         residuals, multipliers = kkt_residuals(
-            gradient, nominal.controls, costate, lower, upper, no_defect
+            gradient, nominal.controls, costate, lower, upper, self._scales(state)
         )
         conditions = Conditions(costate, multipliers, residuals)
         tolerance = default_tolerance(self.tolerance, nominal.cost.dtype)
@@ -207,7 +226,7 @@ class ILQR:
         stages, terminal = lagrangian_hessian(problem, states, controls, costate, params)
         if self.hessian != "exact":
             expansion = (stages, terminal)
-            convex = convexify_expansion(*expansion)
+            convex = convexify_expansion(*expansion, state.scales)
             stages, terminal = jax.tree.map(partial(jnp.where, curvature > 0), expansion, convex)
         model = LQProblem(
             Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
@@ -223,11 +242,12 @@ class ILQR:
         low, high = box[0] - controls, box[1] - controls
         horizon, m = controls.shape
         recursion = choose(self.riccati, horizon, n, m)
+        proximal = mu * state.scales.cost / state.scales.controls**2
         if recursion == SEQUENTIAL:
-            return control_limited_policy(model, low, high, mu)
+            return control_limited_policy(model, low, high, proximal)
         held = state.conditions.multipliers
         guess = jnp.where(held.lower > 0, -1, jnp.where(held.upper > 0, 1, 0))
-        return bounded_policy(model, low, high, mu, guess, recursion)
+        return bounded_policy(model, low, high, proximal, guess, recursion)
 
     def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
         running = state.status == RUNNING

@@ -7,13 +7,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.recursion import CHOICES, Recursion, choose
-from jaxmpc.lq.riccati import Factor
+from jaxmpc.lq.recursion import CHOICES, choose
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Multipliers, Residuals, Status, multipliers_of_bounds
+from jaxmpc.solution import (
+    Gains,
+    Multipliers,
+    Residuals,
+    Scales,
+    Status,
+    multipliers_of_bounds,
+)
 from jaxmpc.solvers import filter as filters
-from jaxmpc.solvers.barrier import condensed, expand, factorise, row_model
+from jaxmpc.solvers.barrier import condensed, expand, row_model
+from jaxmpc.solvers.convex_factor import convex_factor
 from jaxmpc.solvers.filter import Filter
 from jaxmpc.solvers.filter_search import search
 from jaxmpc.solvers.iterate import (
@@ -37,16 +43,15 @@ from jaxmpc.solvers.options import (
     default_tolerance,
 )
 from jaxmpc.solvers.report import print_interior_point
-from jaxmpc.trajectory import linearize, open_loop
+from jaxmpc.trajectory import linearize, open_loop, scales_of
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
 _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: after none
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
-_LEVELS = (0.0, 1.0, 8.0, 64.0)  # proximal weights tried at once, in units of the last one
-_RAISED_LEVELS = (30.0, 240.0, 1920.0, 15360.0)  # the same after a failed line search
 _FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
+_AFTER_FAILURE = 30.0  # the proximal weight after a failed line search, in units of the last one
 _FAILURES = 8  # line searches that may fail in a row
 _FAILURES_INFEASIBLE = 2  # the same, before the violation is minimised
 _RESTORATIONS = 5
@@ -56,6 +61,7 @@ _RESTORED = 0.1  # the violation, in units of that at the start of a restoration
 class InteriorPointState(NamedTuple):
     """The iterate, the barrier parameter, and what the line search remembers."""
 
+    scales: Scales
     point: Iterate
     original: Setting  # the problem as it was given
     restoring: Bool[Array, ""]  # whether the violation is being minimised instead
@@ -79,6 +85,10 @@ class InteriorPointState(NamedTuple):
             relaxed(self.original),
             self.original,
         )
+
+    def unit_of_multipliers(self) -> Float[Array, ""]:
+        """What a multiplier of one is in units of the problem."""
+        return self.scales.cost / self.setting().unit
 
 
 @jax.tree_util.register_static
@@ -128,20 +138,25 @@ class InteriorPoint:
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """Slacks and multipliers around the guess, with controls moved inside their bounds."""
         low, high = problem.limits(x0.dtype)
+        possible = jnp.all(low <= high)  # False for NaN
         controls = _inside(guess.controls, low, high)
         if guess.states is None:
             states = open_loop(problem, x0, params, controls).states
             states = jnp.where(jnp.all(jnp.isfinite(states)), states, x0)
         else:
             states = guess.states.at[0].set(x0)
-        setting = setting_of(problem, x0, params)
+        linear = linearize(problem, states, controls, params)
+        scales = scales_of(problem, params, states, controls, linear)
+        setting = setting_of(problem, x0, params, scales)
         one = jnp.ones_like(x0, shape=())
         rows = rows_along(problem, states, controls, params).flat()
         rows = jnp.where(setting.present.flat(), rows, 0.0)
-        linear = linearize(problem, states, controls, params)
-        steepest = jnp.maximum(jnp.max(jnp.abs(linear.q)), jnp.max(jnp.abs(linear.r)))
-        scale = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, 1.0)
-        setting = scaled(setting, jnp.where(jnp.isfinite(scale), scale, 1.0))
+        steepest = jnp.maximum(
+            jnp.max(jnp.abs(linear.q) * scales.states), jnp.max(jnp.abs(linear.r) * scales.controls)
+        )
+        steepest = steepest / scales.cost
+        unit = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, 1.0)
+        setting = scaled(setting, jnp.where(jnp.isfinite(unit), unit, 1.0), scales.cost)
         point, mu = around(setting, states, controls, rows, one), _START_MU * one
         if guess.dual is not None:
             warm = _warm(problem, setting, point, rows, guess.dual)
@@ -151,10 +166,10 @@ class InteriorPoint:
         values = evaluate(problem, params, setting, point)
         zeros = jnp.zeros_like(controls)
         count = jnp.zeros_like(one, dtype=jnp.int32)
-        possible = jnp.all(low <= high)  # False for NaN
         status = jnp.where(possible, RUNNING, Status.infeasible)
         status = jnp.where(finite(values, linear), status, Status.non_finite)
         return InteriorPointState(
+            scales=scales,
             point=point,
             original=setting,
             restoring=jnp.zeros_like(possible),
@@ -162,12 +177,12 @@ class InteriorPoint:
             target=one,
             mu=mu,
             proximal=0 * one,
-            memory=filters.empty(values.total()),
+            memory=filters.empty(values.total(setting.units)),
             failures=count,
             residuals=Residuals(*[jnp.inf * one] * 3),
             held=zeros,
             gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
-            cost=values.cost + values.penalty / setting.unit,
+            cost=values.cost + values.penalty / setting.scale,
             iterations=count,
             status=status.astype(jnp.int32),
         )
@@ -178,7 +193,7 @@ class InteriorPoint:
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
         values = evaluate(problem, params, setting, point)
         expansion = expand(problem, params, setting, point, self.hessian == "exact")
-        last_mu = self.barrier * setting.unit
+        last_mu = self.barrier / state.scales.cost * setting.unit
         measured = optimality(expansion, point, values, setting)
         residuals = measured.residuals(last_mu, setting.unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
@@ -193,31 +208,35 @@ class InteriorPoint:
         model = condensed(expansion, point, values, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
-        factorised = _factorise(state, setting, model, recursion)
-        matrices = factorised.matrices
+        # The proximal weight: none, unless that is not convex; more after a search that failed.
+        smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
+        first = jnp.where(state.failures > 0, _AFTER_FAILURE * smallest, 0.0)
+        weights = (first, smallest)
+        matrices, proximal, convex = convex_factor(recursion, model, setting, *weights)
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
         infeasible = infeasibility > tolerance
         hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
         ends = (solved & ~state.restoring) | hopeless | (state.iterations >= self.max_iterations)
         running = (state.status == RUNNING) & ~ends
-        moved = running & factorised.convex & found.accepted
+        moved = running & convex & found.accepted
+        cost = values.cost + jnp.where(state.restoring, 0.0, values.penalty / setting.scale)
         if self.verbose:
             shown_size = jnp.where(moved, found.step_size, 0.0)
-            print_interior_point(state, values.cost, residuals, infeasibility, mu, shown_size)
-        failures = jnp.where(moved, 0, state.failures + factorised.convex).astype(jnp.int32)
+            print_interior_point(state, cost, residuals, infeasibility, mu, shown_size)
+        failures = jnp.where(moved, 0, state.failures + convex).astype(jnp.int32)
         now = merit_of(values, point, setting, mu)
         before = state.status
         state = state._replace(
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
-            proximal=factorised.next_proximal,
+            proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
             memory=filters.remember(memory, now, moved & ~found.by_objective),
             failures=failures,
             residuals=residuals._replace(feasibility=shown),
             held=measured.held,
             gains=Gains(jnp.zeros_like(point.controls), matrices.K),
-            cost=values.cost + jnp.where(state.restoring, 0.0, values.penalty / setting.unit),
+            cost=cost,
             iterations=state.iterations + running,
         )
         status = _status(state, solved, infeasible, hopeless, self.max_iterations)
@@ -237,15 +256,17 @@ class InteriorPoint:
 
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Point:
         """The last iterate in the units of the problem."""
-        point, setting = state.point, state.setting()
+        point = state.point
         low, high = problem.limits(point.controls.dtype)
         return Point(
             states=point.states,
             controls=jnp.clip(point.controls, low, high),
-            costates=point.costates / setting.unit,
+            costates=point.costates * state.unit_of_multipliers(),
             multipliers=_multipliers(problem, params, state),
             violations=violations(problem, point.states, point.controls, params),
             residuals=state.residuals,
+            tolerance=jnp.full_like(state.mu, default_tolerance(self.tolerance, state.mu.dtype)),
+            scales=state.scales,
             cost=state.cost,
             gains=state.gains,
             status=state.status,
@@ -258,9 +279,10 @@ def _warm(problem: Problem, setting: Setting, point: Iterate, rows, dual: WarmSt
 
     A slack that is shorter than sqrt(mu) would keep the first steps short.
     """
+    least = _WARM_MU**0.5 * setting.units.rows
     given = join(problem, point.states[0], dual.multipliers._asdict()).flat()
     y = jnp.where(setting.present.flat(), setting.scale * given, 0.0)
-    slack = jnp.maximum(jnp.where(setting.exists[1], point.positive[1], 0) - rows, _WARM_MU**0.5)
+    slack = jnp.maximum(jnp.where(setting.exists[1], point.positive[1], 0) - rows, least)
     slack = jnp.where(setting.exists[0], slack, 1.0)
     z = jnp.where(setting.exists[0], jnp.maximum(y, _WARM_MU / slack), 0.0)
     return point._replace(
@@ -277,42 +299,15 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
     state = state._replace(restoring=restoring)
     setting, one = state.setting(), jnp.ones_like(state.mu)
     fresh = around(setting, point.states, point.controls, rows, one)
-    off = jnp.sum(jnp.abs(residual_of_rows(setting, fresh.positive, rows)))
+    off = jnp.abs(residual_of_rows(setting, fresh.positive, rows)) / setting.units.rows
     return state._replace(
         point=fresh,
         restorations=state.restorations + restoring,
         target=jnp.where(restoring, _RESTORED * infeasibility, state.target),
         mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
         proximal=0 * one,
-        memory=filters.empty(off),
+        memory=filters.empty(jnp.sum(off)),
         failures=0 * state.failures,
-    )
-
-
-class Factorised(NamedTuple):
-    """The factor with the least proximal weight that made the problem convex, if one did."""
-
-    matrices: Factor
-    convex: Bool[Array, ""]
-    next_proximal: Float[Array, ""]
-
-
-def _factorise(
-    state: InteriorPointState, setting: Setting, model: LQProblem, recursion: Recursion
-) -> Factorised:
-    """Try several proximal weights at once; larger ones after a line search that failed."""
-    smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
-    dtype = state.mu.dtype
-    levels, raised = jnp.asarray(_LEVELS, dtype), jnp.asarray(_RAISED_LEVELS, dtype)
-    proximals = smallest * jnp.where(state.failures > 0, raised, levels)
-    factors = factorise(model, setting.free, proximals, recursion)
-    convex = jax.vmap(lambda matrices: matrices.is_convex())(factors)
-    chosen = jnp.argmax(convex)
-    used = jnp.where(proximals[chosen] > 0, proximals[chosen], state.proximal / 3)
-    return Factorised(
-        jax.tree.map(lambda leaf: leaf[chosen], factors),
-        jnp.any(convex),
-        jnp.where(jnp.any(convex), used, 3 * proximals[-1]),
     )
 
 
@@ -348,19 +343,24 @@ def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int)
 
 def _inside(controls, low, high):
     """Controls at a little distance from their bounds; where these are equal, there."""
-    room = jnp.minimum(_PUSH * jnp.maximum(1.0, jnp.abs(low)), _PUSH * (high - low))
-    room_high = jnp.minimum(_PUSH * jnp.maximum(1.0, jnp.abs(high)), _PUSH * (high - low))
-    inside = jnp.maximum(controls, jnp.where(jnp.isfinite(low), low + room, -jnp.inf))
-    return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room_high, jnp.inf))
+    between = jnp.isfinite(low) & jnp.isfinite(high)
+
+    def room(bound):  # of a bound without a counterpart its own size is all that is known
+        alone = jnp.where(bound == 0, 1.0, jnp.abs(bound))
+        return _PUSH * jnp.where(between, 0.5 * (high - low), alone)
+
+    inside = jnp.maximum(controls, jnp.where(jnp.isfinite(low), low + room(low), -jnp.inf))
+    return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room(high), jnp.inf))
 
 
 def _multipliers(problem: Problem, params, state: InteriorPointState) -> Multipliers:
     setting, point = state.setting(), state.point
-    rows = setting.present.unflat(point.multipliers() / setting.unit)
+    unit = state.unit_of_multipliers()
+    rows = setting.present.unflat(point.multipliers() * unit)
     none = jnp.zeros_like(point.controls)
     parts = split(problem, point.states[0], params, rows)
     whole = multipliers_of_bounds(none, none, point.states)._replace(**parts)
-    held = state.held / setting.unit  # fixed controls have no rows
+    held = state.held * unit  # fixed controls have no rows
     return whole._replace(
         lower=whole.lower + jnp.maximum(held, 0.0), upper=whole.upper + jnp.maximum(-held, 0.0)
     )

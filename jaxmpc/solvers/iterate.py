@@ -17,9 +17,11 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
+from jaxmpc.solution import Scales
 from jaxmpc.trajectory import objective
 from jaxmpc.trajectory.constraints import rows_along
 from jaxmpc.trajectory.row_kinds import row_kinds
+from jaxmpc.trajectory.scales import scales_of_rows
 
 _PUSH = 1e-2  # the least positive variable at the start
 _TIE_BREAK = 1e-5  # weight of the cost where the violation is minimised
@@ -40,15 +42,24 @@ class Iterate(NamedTuple):
         return self.equality + self.dual[0]
 
 
+class Units(NamedTuple):
+    """What counts as one of each quantity: every constant of the method is meant in these."""
+
+    states: Float[Array, " n"]
+    controls: Float[Array, " m"]
+    rows: Float[Array, " N"]
+
+
 class Setting(NamedTuple):
     """What is solved: which rows and positive variables exist, the scale of the cost, penalties.
 
-    The penalties have the scale in them. `unit` is that of the multipliers: they are divided by
-    it when they are judged.
+    The cost is multiplied by `scale`, and the penalties have it in them. The multipliers are
+    judged in units of `unit`.
     """
 
     scale: Float[Array, ""]
     unit: Float[Array, ""]
+    units: Units
     free: Bool[Array, "T m"]
     present: Rows  # of booleans
     inequality: Bool[Array, " N"]
@@ -66,16 +77,21 @@ class Values(NamedTuple):
     defects: Float[Array, "T n"]
     rows: Float[Array, " N"]
 
-    def largest(self) -> Float[Array, ""]:
+    def largest(self, units: Units) -> Float[Array, ""]:
         """The largest residual."""
-        return jnp.maximum(jnp.max(jnp.abs(self.defects)), jnp.max(jnp.abs(self.rows), initial=0))
+        defects, rows = self._in(units)
+        return jnp.maximum(jnp.max(defects), jnp.max(rows, initial=0))
 
-    def total(self) -> Float[Array, ""]:
+    def total(self, units: Units) -> Float[Array, ""]:
         """The sum of the absolute residuals."""
-        return jnp.sum(jnp.abs(self.defects)) + jnp.sum(jnp.abs(self.rows))
+        defects, rows = self._in(units)
+        return jnp.sum(defects) + jnp.sum(rows)
+
+    def _in(self, units: Units):
+        return jnp.abs(self.defects) / units.states, jnp.abs(self.rows) / units.rows
 
 
-def setting_of(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Setting:
+def setting_of(problem: Problem, x0: Float[Array, " n"], params: PyTree, scales: Scales) -> Setting:
     """The problem as it stands, not scaled."""
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
@@ -85,6 +101,7 @@ def setting_of(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Sett
     setting = Setting(
         scale=one,
         unit=one,
+        units=Units(scales.states, scales.controls, scales_of_rows(problem, x0, scales).flat()),
         free=low < high,
         present=kinds.present,
         inequality=inequality,
@@ -109,17 +126,18 @@ def _with_prices(setting: Setting, linear, quadratic) -> Setting:
 def relaxed(setting: Setting) -> Setting:
     """The problem of a restoration: the least violation, and the cost as a mere tie-break.
 
-    Minimises the sum of the absolute violations of all rows but those of the control bounds.
+    Minimises the sum of the absolute violations, in their units, of all rows but those of the control bounds.
     """
-    weights = jnp.where(setting.relaxable, 1.0, jnp.inf).astype(setting.linear.dtype)
+    weights = jnp.where(setting.relaxable, 1 / setting.units.rows, jnp.inf)
     soft = _with_prices(setting, weights, jnp.zeros_like(weights))
     return soft._replace(scale=_TIE_BREAK * setting.scale, unit=jnp.ones_like(setting.unit))
 
 
-def scaled(setting: Setting, scale: Float[Array, ""]) -> Setting:
-    """The setting with the cost and its penalties multiplied by `scale`."""
+def scaled(setting: Setting, unit: Float[Array, ""], cost: Float[Array, ""]) -> Setting:
+    """The setting with a cost that is worth `unit` where it was worth `cost`."""
+    scale = unit / cost
     return setting._replace(
-        scale=scale, unit=scale, linear=scale * setting.linear, quadratic=scale * setting.quadratic
+        scale=scale, unit=unit, linear=scale * setting.linear, quadratic=scale * setting.quadratic
     )
 
 
@@ -153,9 +171,9 @@ def around(
     setting: Setting, states, controls, rows: Float[Array, " N"], dual: Float[Array, ""]
 ) -> Iterate:
     """An iterate around a trajectory: positive variables that fit, multipliers of one size."""
-    exists = setting.exists
-    over = jnp.where(exists[1], jnp.maximum(rows, 0.0) + _PUSH, 0.0)
-    slack, under = jnp.maximum(over - rows, _PUSH), over - rows
+    exists, push, dual = setting.exists, _PUSH * setting.units.rows, dual / setting.units.rows
+    over = jnp.where(exists[1], jnp.maximum(rows, 0.0) + push, 0.0)
+    slack, under = jnp.maximum(over - rows, push), over - rows
     positive = jnp.where(exists, jnp.stack([slack, over, under]), 1.0)
     prices = setting.linear + setting.quadratic * positive
     z = jnp.where(exists[1], jnp.minimum(dual, prices[1] / 2), dual)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Multipliers, Residuals, Violations
+from jaxmpc.solution import Gains, Multipliers, Residuals, Scales, Violations
 
 RUNNING = -1
 
@@ -38,6 +38,8 @@ class Point(NamedTuple):
     multipliers: Multipliers
     violations: Violations
     residuals: Residuals
+    tolerance: Float[Array, ""]
+    scales: Scales
     cost: Float[Array, ""]
     gains: Gains
     status: Int[Array, ""]

@@ -40,21 +40,23 @@ def optimality(
     """Measure how far a point is from optimal."""
     in_states, in_controls = lagrangian_gradient(expansion, point, setting)
     in_excess = price_gradient(setting, point) - point.dual[1:]
+    units = setting.units
     largest = [
-        jnp.max(jnp.abs(in_states)),
-        jnp.max(jnp.abs(jnp.where(setting.free, in_controls, 0.0))),
-        jnp.max(jnp.abs(in_excess), initial=0.0),
+        jnp.max(jnp.abs(in_states) * units.states),
+        jnp.max(jnp.abs(jnp.where(setting.free, in_controls, 0.0)) * units.controls),
+        jnp.max(jnp.abs(in_excess) * units.rows, initial=0.0),
     ]
-    multipliers, costates = jnp.abs(point.multipliers()), jnp.abs(point.costates)
+    multipliers = jnp.abs(point.multipliers()) * units.rows
+    costates = jnp.abs(point.costates) * units.states
     products = point.positive * point.dual
     exists = setting.exists
     return Optimality(
         stationarity=jnp.max(jnp.stack(largest)),
-        feasibility=values.largest(),
+        feasibility=values.largest(units),
         least_product=jnp.min(jnp.where(exists, products, jnp.inf), initial=jnp.inf),
         largest_product=jnp.max(jnp.where(exists, products, -jnp.inf), initial=-jnp.inf),
         mean=(jnp.sum(multipliers) + jnp.sum(costates)) / (multipliers.size + costates.size),
-        mean_of_rows=jnp.sum(jnp.abs(point.dual[0])) / max(multipliers.size, 1),
+        mean_of_rows=jnp.sum(jnp.abs(point.dual[0]) * units.rows) / max(multipliers.size, 1),
         held=jnp.where(setting.free, 0.0, in_controls),
     )
 
@@ -64,15 +66,15 @@ def violation_of_hard(setting: Setting, original: Setting, point: Iterate, value
     rows = rows_at(setting, point, values)
     rows = jnp.where(setting.inequality, jnp.maximum(rows, 0.0), jnp.abs(rows))
     hard = original.present.flat() & ~original.exists[1]
-    worst = jnp.max(jnp.where(hard, rows, 0.0), initial=0.0)
-    return jnp.maximum(jnp.max(jnp.abs(values.defects)), worst)
+    worst = jnp.max(jnp.where(hard, rows / setting.units.rows, 0.0), initial=0.0)
+    return jnp.maximum(jnp.max(jnp.abs(values.defects) / setting.units.states), worst)
 
 
 def merit_of(values: Values, point: Iterate, setting: Setting, mu) -> Merit:
     """The pair that the filter compares."""
     barrier = mu * jnp.sum(jnp.log(jnp.where(setting.exists, point.positive, 1.0)))
     objective = setting.scale * values.cost + values.penalty
-    return Merit(values.total(), objective - barrier)
+    return Merit(values.total(setting.units), objective - barrier)
 
 
 def slope_of(expansion: Expansion, point: Iterate, change: Iterate, setting: Setting, mu):

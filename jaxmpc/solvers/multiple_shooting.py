@@ -8,6 +8,7 @@ from jaxmpc.lq.bounded import bounded_solution_near
 from jaxmpc.lq.control_limited import Policy
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.problem import Problem
+from jaxmpc.solution import Scales
 from jaxmpc.solvers.line_search import closed_loop
 from jaxmpc.solvers.regularization import convexify_expansion
 from jaxmpc.trajectory import Trajectory, lagrangian_hessian, linearize, open_loop
@@ -22,6 +23,7 @@ def feasible_start(
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     steps: int,
+    scales: Scales,
 ) -> Trajectory:
     """The best of the trajectories that full multiple-shooting steps from a guess lead to.
 
@@ -38,7 +40,7 @@ def feasible_start(
 
     def step(_, carry):
         states, controls, side, best = carry
-        model = _gauss_newton_model(problem, params, states, controls, times)
+        model = _gauss_newton_model(problem, params, states, controls, times, scales)
         low, high = limits[0] - controls, limits[1] - controls
         # The bounds that were active in the last step: from the second half on, nearly always
         # the right ones.
@@ -64,11 +66,13 @@ def feasible_start(
     return jax.lax.fori_loop(0, steps, step, (states, controls, free, first))[-1]
 
 
-def _gauss_newton_model(problem: Problem, params, states, controls, times) -> LQProblem:
+def _gauss_newton_model(
+    problem: Problem, params, states, controls, times, scales: Scales
+) -> LQProblem:
     n = states.shape[1]
     A, B, q, r = linearize(problem, states, controls, params)
     stages, terminal = lagrangian_hessian(problem, states, controls, None, params)
-    stages, terminal = convexify_expansion(stages, terminal)
+    stages, terminal = convexify_expansion(stages, terminal, scales)
     simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     return LQProblem(
         Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),

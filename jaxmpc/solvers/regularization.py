@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxmpc.solution import Scales
+
 SMALLEST, LARGEST = 1e-6, 1e10
 _UP, _DOWN = 10.0, 5.0
 _WRITTEN_OUT = 10  # largest Hessian that is made convex without a loop
@@ -56,17 +58,20 @@ def update(
 
 
 def convexify_expansion(
-    stages: Float[Array, "T z z"], terminal: Float[Array, "n n"]
+    stages: Float[Array, "T z z"], terminal: Float[Array, "n n"], scales: Scales
 ) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
     """`convexify` on the Hessians of all stages and of the end, as one batch of one size."""
     n = terminal.shape[0]
-    padded = jnp.zeros_like(stages[:1]).at[0, :n, :n].set(terminal)  # a zero row changes nothing
-    convex = jax.vmap(convexify)(jnp.concatenate([stages, padded]))
+    padded = jnp.pad(terminal, (0, stages.shape[1] - n))[None]  # a zero row changes nothing
+    every = jnp.concatenate([stages, padded])
+    z = jnp.concatenate([scales.states, scales.controls])
+    unit = scales.cost / (z[:, None] * z)  # which pivots are small is asked in the scales
+    convex = every + unit * jax.vmap(convexity_lacking)(every / unit)
     return convex[:-1], convex[-1, :n, :n]
 
 
-def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
-    """A positive semidefinite H + diag(e), with e zero up to rounding where H is one already.
+def convexity_lacking(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
+    """A diagonal that makes H positive semidefinite, zero up to rounding where it is already.
 
     The modified Cholesky factorisation: a pivot is raised to what keeps its column within the
     largest diagonal, which for a positive semidefinite matrix is no change.
@@ -93,7 +98,7 @@ def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
             rest = rest[1:, 1:] - inverse * below[:, None] * below[None, :]
             change.append(extra)
         change.append(raised(rest[0, 0], jnp.zeros_like(bound))[1])
-        return H + jnp.diag(jnp.stack(change))
+        return jnp.diag(jnp.stack(change))
 
     def eliminate(j, carry):
         rest, change = carry
@@ -102,4 +107,4 @@ def convexify(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
         return rest - inverse * below[:, None] * below[None, :], change.at[j].set(extra)
 
     _, change = jax.lax.fori_loop(0, size, eliminate, (H, jnp.zeros_like(H[0])))
-    return H + jnp.diag(change)
+    return jnp.diag(change)

@@ -17,3 +17,7 @@ from jaxmpc.trajectory.rollout import (
     open_loop as open_loop,
     rollout as rollout,
 )
+from jaxmpc.trajectory.scales import (
+    scales_now as scales_now,
+    scales_of as scales_of,
+)

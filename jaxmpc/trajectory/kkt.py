@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmpc.solution import Residuals
+from jaxmpc.solution import Residuals, Scales
 
 _S_MAX = 100.0  # multipliers up to this mean size leave the residuals unscaled, as in IPOPT
 
@@ -37,28 +37,30 @@ def kkt_residuals(
     costate: Float[Array, "T1 n"],
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
-    defect: Float[Array, ""],
+    scales: Scales,
 ) -> tuple[Residuals, BoundMultipliers]:
     """Scaled residuals of a trajectory whose costates satisfy the adjoint recursion.
 
     `gradient` is that of the Lagrangian in u without the multipliers, r_t + B_t' lambda_{t+1};
-    `defect` is the largest violation of the dynamics.
+    the trajectory satisfies the dynamics.
     """
     multipliers = bound_multipliers(gradient, controls, lower, upper)
     signed = multipliers.upper - multipliers.lower
-    size = jnp.sum(jnp.abs(costate)) + jnp.sum(jnp.abs(signed))
+    in_controls = scales.controls / scales.cost
+    size = jnp.sum(jnp.abs(costate) * scales.states / scales.cost)
+    size += jnp.sum(jnp.abs(signed) * in_controls)
     scale = jnp.maximum(_S_MAX, size / (costate.size + signed.size)) / _S_MAX
-    outside = jnp.maximum(jnp.max(lower - controls), jnp.max(controls - upper))
+    outside = jnp.maximum(lower - controls, controls - upper) / scales.controls
     # A multiplier is nonzero only at (or outside) its bound, so an infinite slack never enters.
     slack_lower = jnp.where(multipliers.lower > 0, controls - lower, 0.0)
     slack_upper = jnp.where(multipliers.upper > 0, upper - controls, 0.0)
     complementarity = jnp.maximum(
-        jnp.max(jnp.abs(multipliers.lower * slack_lower)),
-        jnp.max(jnp.abs(multipliers.upper * slack_upper)),
+        jnp.max(jnp.abs(multipliers.lower * slack_lower)) / scales.cost,
+        jnp.max(jnp.abs(multipliers.upper * slack_upper)) / scales.cost,
     )
     residuals = Residuals(
-        stationarity=jnp.max(jnp.abs(gradient + signed)) / scale,
-        feasibility=jnp.maximum(jnp.maximum(outside, 0.0), defect),
+        stationarity=jnp.max(jnp.abs(gradient + signed) * in_controls) / scale,
+        feasibility=jnp.max(outside, initial=0.0),
         complementarity=complementarity / scale,
     )
     return residuals, multipliers

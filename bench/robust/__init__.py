@@ -1,0 +1,1 @@
+"""Random problems that jaxmpc's solvers and IPOPT both try."""

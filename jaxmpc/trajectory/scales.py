@@ -1,0 +1,142 @@
+"""The scales of a problem, measured along a trajectory: what counts as small, in its own units.
+
+All of them change with the units of the problem as the quantities themselves do, so that a
+problem divided by its scales is the same in all units.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.lq.rows import Rows
+from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.solution import Scales
+from jaxmpc.trajectory.constraints import CONTROL_BOUNDS, join, rows_jacobian, split
+from jaxmpc.trajectory.expansion import Linearization
+
+_FUNCTIONS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
+_AT_REST = 1e-4  # the weight of a trajectory's own curvature where it costs (next to) nothing
+_LEAST = 1e-4  # the part of its first value that the scale of the cost may fall to
+
+
+def scales_of(
+    problem: Problem,
+    params: PyTree,
+    states: Float[Array, "T1 n"],
+    controls: Float[Array, "T m"],
+    linearization: Linearization,
+) -> Scales:
+    """Measure the scales along a trajectory; without derivatives.
+
+    Cost: the mean absolute cost of a stage. Controls: half the range between the bounds, or, where
+    that is less, the control whose curvature alone costs as much as the whole trajectory.
+    States: the largest absolute value, or, if that is more, what controls of their scale move
+    within the horizon. Constraints: what a change of states and controls by their scales moves.
+    """
+    total = magnitude(problem, params, states, controls)
+    curvature = _curvature_of_controls(problem, params, states, controls)
+    largest = jnp.max(jnp.abs(controls), axis=0)
+    half = _half_range(problem, controls.dtype)
+    alone = jnp.sqrt(2 * total / jnp.where(curvature > 0, curvature, 1.0))
+    alone = jnp.where(curvature > 0, alone, jnp.inf)
+    in_controls = _first_sound(jnp.minimum(half, alone), half, largest)
+    cost = jnp.maximum(total, _AT_REST * 0.5 * jnp.sum(curvature * largest**2))
+    cost = _or_one(cost / (problem.horizon + 1))
+    in_states = jnp.max(jnp.abs(states), axis=0)
+    reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
+    in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
+    rows = {name: jnp.zeros_like(states[0, :0]) for name in _FUNCTIONS}
+    if problem.has_general_constraints:
+        given = (problem, params, states, controls)
+        rows |= _of_rows(*given, _or_one(in_states), _or_one(in_controls))
+    return jax.lax.stop_gradient(
+        Scales(cost=cost, states=_or_one(in_states), controls=_or_one(in_controls), **rows)
+    )
+
+
+def scales_now(scales: Scales, magnitude: Float[Array, ""], horizon: int) -> Scales:
+    """The scales after the cost has fallen; its own falls with it, to a ten-thousandth at most."""
+    now = magnitude / (horizon + 1)
+    now = jnp.where(jnp.isfinite(now), now, scales.cost)
+    return scales._replace(cost=jnp.clip(now, _LEAST * scales.cost, scales.cost))
+
+
+def magnitude(problem: Problem, params: PyTree, states, controls) -> Float[Array, ""]:
+    """The sum of the absolute values of the cost's terms."""
+    times = jnp.arange(problem.horizon)
+    stage = jax.vmap(problem.stage_cost, (0, 0, 0, None))(states[:-1], controls, times, params)
+    return jnp.sum(jnp.abs(stage)) + jnp.abs(terminal_cost(problem, states[-1], params))
+
+
+def _curvature_of_controls(problem: Problem, params, states, controls) -> Float[Array, " m"]:
+    """The diagonal of the cost's Hessian in the controls, summed over the stages."""
+
+    def diagonal(x, u, t):
+        return jnp.diagonal(jax.hessian(lambda u: problem.stage_cost(x, u, t, params))(u))
+
+    at_stages = jax.vmap(diagonal)(states[:-1], controls, jnp.arange(problem.horizon))
+    return jnp.sum(jnp.abs(at_stages), axis=0)
+
+
+def _half_range(problem: Problem, dtype) -> Float[Array, " m"]:
+    """Half the largest range of each control that is not fixed; infinite where it has none."""
+    lower, upper = problem.limits(dtype)
+    widest = jnp.max(jnp.where(jnp.isnan(upper - lower), jnp.inf, upper - lower), axis=0)
+    return jnp.where(widest > 0, 0.5 * widest, jnp.inf)
+
+
+def _reach(linearization: Linearization, in_controls: Float[Array, " m"]) -> Float[Array, " n"]:
+    """How far controls of their scales move each state, through as few other states as possible."""
+    A, B, _, _ = linearization
+    horizon, n, _ = A.shape
+    reach = horizon * jnp.max(jnp.abs(B), axis=0) @ in_controls
+    coupling = horizon * jnp.max(jnp.abs(A), axis=0) * (1 - jnp.eye(n, dtype=A.dtype))
+    for _ in range(n - 1):
+        reach = jnp.where(reach > 0, reach, coupling @ reach)
+    return reach
+
+
+def _of_rows(
+    problem: Problem, params, states, controls, in_states, in_controls
+) -> dict[str, Array]:
+    """How far changes by their scales move the rows of each of the problem's functions."""
+    z = jnp.concatenate([in_states, in_controls])
+    jacobian = rows_jacobian(problem, states, controls, params)
+    moved = Rows(
+        jnp.max(jnp.abs(jacobian.stage) * z, axis=2, initial=0.0),
+        jnp.max(jnp.abs(jacobian.terminal) * in_states, axis=1, initial=0.0),
+    )
+    parts = split(problem, states[0], params, moved)
+    found = {}
+    for name, value in parts.items():
+        if name.startswith("stage_"):
+            found[name] = _or_one(jnp.max(value, axis=0))
+        elif name.startswith("terminal_"):
+            found[name] = _or_one(value)
+    return found
+
+
+def scales_of_rows(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Rows:
+    """The scale of each row of the constraints."""
+    own = {name: getattr(scales, name) for name in _FUNCTIONS}
+    own |= dict.fromkeys(CONTROL_BOUNDS, scales.controls)
+    own |= dict.fromkeys(("state_upper", "state_lower"), scales.states)
+
+    def repeated(name: str, scale):
+        return scale if name.startswith("terminal") else jnp.tile(scale, (problem.horizon, 1))
+
+    rows = join(problem, x0, {name: repeated(name, scale) for name, scale in own.items()})
+    # The states' rows at t = 0 constrain nothing.
+    return jax.tree.map(lambda scale: jnp.where(scale > 0, scale, 1.0), rows)
+
+
+def _first_sound(*candidates: Float[Array, " k"]) -> Float[Array, " k"]:
+    """The first of the candidates that is finite and positive; infinite where none is."""
+    found = jnp.full_like(candidates[0], jnp.inf)
+    for candidate in reversed(candidates):
+        found = jnp.where(jnp.isfinite(candidate) & (candidate > 0), candidate, found)
+    return found
+
+
+def _or_one(scale: Array) -> Array:
+    return jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1.0)

@@ -1,0 +1,53 @@
+"""The random problems that bench.robust draws, and its check of a solution."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmpc
+from bench.robust import draws, families, report
+from bench.robust.families import SIZES
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_a_name_says_which_draw_it_is(family):
+    for draw in draws.draws(family, 7, len(SIZES[family])):
+        again = draws.load(draw.name)
+        assert (again.name, again.digest) == (draw.name, draw.digest)
+        assert np.all(draw.lower < draw.upper)
+        assert np.isfinite(draws.rollout(draw, draws.zero_controls(draw))).all()
+    with pytest.raises(ValueError, match="box-n1"):
+        draws.load("box-n1-m1-T3-seed0")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_start_is_outside_of_all_discs(seed):
+    for draw in draws.draws("discs", seed, 1):
+        assert np.all(families.outside_discs(draw.x0, draw.params, np) < 0)
+        assert draw.params["discs"].shape == (draw.size.rows, 3)
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_jax_and_casadi_have_the_same_problem(family):
+    pytest.importorskip("casadi")
+    from bench.robust import ipopt, ours
+
+    draw = draws.draws(family, 0, 1)[0]
+    solution = jaxmpc.solve(
+        ours.problem_of(draw), jnp.asarray(draw.x0), draw.params, solver=jaxmpc.InteriorPoint()
+    )
+    nlp = ipopt.nlp_of(draw.size)
+    stationarity, infeasibility = nlp.violated_conditions(draw, solution)
+    assert bool(solution.converged) and stationarity < 1e-6 and infeasibility < 1e-7
+    moved = dataclasses.replace(solution, controls=solution.controls + 1e-3)
+    assert max(nlp.violated_conditions(draw, moved)) > 1e-5
+    answer = ipopt.solve(draw)
+    assert answer["solved"] and report.compare(float(solution.cost), answer["cost"]) == "same"
+
+
+def test_costs_are_compared_relatively():
+    assert report.compare(1e6 + 0.1, 1e6) == "same"
+    assert report.compare(1.1, 1.0) == "higher"
+    assert report.compare(-1.1, -1.0) == "lower"
