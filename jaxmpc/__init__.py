@@ -15,6 +15,7 @@ from jaxmpc.adjoint import (
 )
 from jaxmpc.batch import solve_batch as solve_batch
 from jaxmpc.describe import describe as describe
+from jaxmpc.diagnose import diagnose as diagnose
 from jaxmpc.diagnostics import (
     GradientDiagnostics as GradientDiagnostics,
     gradient_diagnostics as gradient_diagnostics,

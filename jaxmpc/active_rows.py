@@ -15,7 +15,7 @@ from jaxmpc.trajectory.scales import scales_of_rows
 
 
 class Theta(NamedTuple):
-    """Everything that a solution depends on; the scales are constants, and decide what is active."""
+    """All that a solution depends on; the scales are constants, and decide what is active."""
 
     problem: Problem
     x0: Float[Array, " n"]

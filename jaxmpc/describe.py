@@ -2,12 +2,17 @@
 
 import numpy as np
 
-from jaxmpc.solution import Solution, Status, Violations
-from jaxmpc.solvers.options import default_tolerance
+from jaxmpc.solution import Scales, Solution, Status
+
+_COUNTED = 10  # times the tolerance: what counts as violated, or as a multiplier
 
 
 def describe(solution: Solution) -> str:
     """What came out, in a few lines: statuses, cost, iterations, residuals, the worst element.
+
+    The residuals are in units of `Solution.scales`, and the tolerance that they were compared with
+    stands below them. "To working precision": a little more than that remains, and was accepted
+    since less cannot be told from rounding.
 
     Of each constraint that is not met: in which row, at which stage, and by how much. In a
     converged solution those are soft ones, or decided by the given x_0 (and then at stage 0).
@@ -29,48 +34,68 @@ def describe(solution: Solution) -> str:
 def _describe_one(solution: Solution) -> str:
     status = Status(int(solution.status))
     horizon, m = solution.controls.shape
-    residuals = solution.residuals
+    residuals, scales = solution.residuals, solution.scales
     # An interior point leaves about this much at bounds that are not met.
-    least = 10 * default_tolerance(None, solution.controls.dtype)
-    at_bound = int(np.sum(np.asarray(solution.multipliers.lower) > least))
-    at_bound += int(np.sum(np.asarray(solution.multipliers.upper) > least))
+    least = _COUNTED * float(solution.tolerance)
+    least = least * np.asarray(scales.cost) / np.asarray(scales.controls)
+    held = np.maximum(solution.multipliers.lower, solution.multipliers.upper)
+    at_bound = int(np.sum(np.asarray(held) > least))
+    rounded = ", met to working precision" if _to_working_precision(solution) else ""
     lines = [
         f"{status.name}: {status.message}",
         f"  cost            {float(solution.cost):.9g}",
         f"  iterations      {int(solution.iterations)}",
         f"  stationarity    {float(residuals.stationarity):.2e}  (scaled)",
-        f"  feasibility     {float(residuals.feasibility):.2e}",
+        f"  feasibility     {float(residuals.feasibility):.2e}  (scaled)",
         f"  complementarity {float(residuals.complementarity):.2e}  (scaled)",
+        f"  tolerance       {float(solution.tolerance):.2e}{rounded}",
         f"  active bounds   {at_bound} of {horizon} x {m} controls",
     ]
     word = "slack" if status == Status.converged else "violated"
-    lines += [f"  {word:<15} {text}" for text in _violated(solution.violations)]
+    lines += [f"  {word:<15} {text}" for text in _violated(solution)]
     return "\n".join(lines)
 
 
-def _violated(violations: Violations) -> list[str]:
+def _to_working_precision(solution: Solution) -> np.ndarray:
+    """Whether a residual above the tolerance was accepted, as it is lost in rounding."""
+    above = np.asarray(solution.residuals.largest()) > np.asarray(solution.tolerance)
+    return above & np.asarray(solution.converged)
+
+
+def _violated(solution: Solution) -> list[str]:
     """A line for each constraint that is not met: its worst row, and how many more there are."""
     lines = []
-    for name, value in violations._asdict().items():
+    tolerance = np.asarray(solution.tolerance)
+    for name, value in solution.violations._asdict().items():
         rows = np.asarray(value)
-        if rows.ndim > (1 if name.startswith("terminal") else 2):  # of a batch
+        at_stages = not name.startswith("terminal")
+        if tolerance.ndim:  # of a batch
             rows = np.where(np.isfinite(rows), rows, 0)  # bad elements would hide the others
-        threshold = 10 * default_tolerance(None, rows.dtype)
-        count = int(np.sum(~(rows <= threshold)))  # NaN is violated too
+        scaled = rows / _unit(solution.scales, name, at_stages)
+        threshold = _COUNTED * np.expand_dims(tolerance, (-1, -2) if at_stages else -1)
+        count = int(np.sum(~(scaled <= threshold)))  # NaN is violated too
         if not count:
             continue
         # NaN is the worst of all; argmax finds it.
-        *before, row = (int(i) for i in np.unravel_index(np.argmax(rows), rows.shape))
+        worst = np.unravel_index(np.argmax(scaled), rows.shape)
+        *before, row = (int(i) for i in worst)
         where = ""
-        if not name.startswith("terminal"):
+        if at_stages:
             stage = before.pop()
             # Row t of these belongs to the state after it.
             stage += name.startswith("state_") or name == "dynamics"
             where = f" at stage {stage}"
         where += f" of element {before[0] if len(before) == 1 else tuple(before)}" if before else ""
         more = f", and {count - 1} more" if count > 1 else ""
-        lines.append(f"{name}[{row}]{where} by {rows.max():.3g}{more}")
+        lines.append(f"{name}[{row}]{where} by {rows[worst]:.3g}{more}")
     return lines
+
+
+def _unit(scales: Scales, name: str, at_stages: bool) -> np.ndarray:
+    """The scale of each row of a constraint, against its violations."""
+    field = "states" if name in ("dynamics", "state_lower", "state_upper") else name
+    scale = np.asarray(getattr(scales, field))
+    return scale[..., None, :] if at_stages else scale
 
 
 def _describe_batch(solution: Solution, status: np.ndarray) -> str:
@@ -89,6 +114,10 @@ def _describe_batch(solution: Solution, status: np.ndarray) -> str:
         if count and member != Status.converged:
             first = int(np.argmax(flat == member))
             lines.append(f"  {count} {member.name} (first: element {first}): {member.message}")
+    tolerance = np.asarray(solution.tolerance)
+    tolerances = " to ".join(f"{t:.2e}" for t in sorted({tolerance.min(), tolerance.max()}))
+    rounded = int(np.sum(_to_working_precision(solution)))
+    to_rounding = f"; {rounded} converged to working precision" if rounded else ""
     finite = cost[np.isfinite(cost)]
     if finite.size:
         lines.append(
@@ -99,6 +128,7 @@ def _describe_batch(solution: Solution, status: np.ndarray) -> str:
         f"  iterations      median {np.median(iterations):g}, most {int(np.max(iterations))}",
         f"  worst residual  {residual[worst]:.2e} in element {where} "
         f"({Status(int(flat[worst])).name})",
+        f"  tolerance       {tolerances}{to_rounding}",
     ]
-    lines += [f"  not met         {text}" for text in _violated(solution.violations)]
+    lines += [f"  not met         {text}" for text in _violated(solution)]
     return "\n".join(lines)

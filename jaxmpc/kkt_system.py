@@ -82,7 +82,8 @@ def free_controls(theta: Theta, point: KKTPoint) -> Bool[Array, "T m"]:
 def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipliers:
     """Decide by multiplier and distance: a bound is active if the first is the larger.
 
-    A distance is worth as many multipliers as the scales say. The multiplier of an active bound balances the Lagrangian's gradient.
+    A distance is worth as many multipliers as the scales say. The multiplier of an active bound
+    balances the Lagrangian's gradient.
     """
     controls = point.controls
     lower, upper = theta.problem.limits(controls.dtype)

@@ -184,8 +184,8 @@ def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
     leaves += jax.tree.leaves(fill("state_bounds", own.state_bounds, states_dot))
     leaves += jax.tree.leaves(own)[len(leaves) :]
     problem_dot = jax.tree.unflatten(jax.tree.structure(own), leaves)
-    x0_dot, params_dot = (
-        fill("x0", zeros.x0, tangents[0]),
-        fill("params", zeros.params, tangents[1]),
+    return zeros._replace(
+        problem=problem_dot,
+        x0=fill("x0", zeros.x0, tangents[0]),
+        params=fill("params", zeros.params, tangents[1]),
     )
-    return zeros._replace(problem=problem_dot, x0=x0_dot, params=params_dot)

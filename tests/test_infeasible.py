@@ -43,7 +43,8 @@ def test_an_initial_state_from_which_a_bound_cannot_be_met():
     excess = np.maximum(solution.states[1:, 1] - 1, 0)
     np.testing.assert_allclose(excess, [0.4, 0.3, 0.2, 0.1] + [0.0] * 16, atol=1e-6)
     np.testing.assert_allclose(solution.violations.state_upper[:, 1], excess, atol=1e-12)
-    np.testing.assert_allclose(solution.residuals.feasibility, 0.4, atol=1e-6)
+    in_scale = 0.4 / solution.scales.states[1]
+    np.testing.assert_allclose(solution.residuals.feasibility, in_scale, atol=1e-6)
     assert_plausible(solution)
     report = jaxmpc.describe(solution)
     assert "infeasible" in report and "state_upper[1] at stage 1 by 0.4, and 3 more" in report
@@ -55,7 +56,8 @@ def test_a_goal_that_cannot_be_reached():
     # From 1 m, at rest, 1 m further is all that 2 s allow with |u| <= 1 and rest at the end.
     np.testing.assert_allclose(solution.states[-1], [2.0, 0.0], atol=1e-5)
     np.testing.assert_allclose(solution.violations.terminal_equality, [8.0, 0.0], atol=1e-5)
-    np.testing.assert_allclose(solution.residuals.feasibility, 8.0, atol=1e-5)
+    in_scale = 8.0 / solution.scales.terminal_equality[0]
+    np.testing.assert_allclose(solution.residuals.feasibility, in_scale, atol=1e-5)
     assert_plausible(solution)
     assert "terminal_equality[0] by 8" in jaxmpc.describe(solution)
 

@@ -1,5 +1,7 @@
 """Forward mode and diagnostics, on the paper's pendulum with bounds tighter than its clip."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -211,10 +213,20 @@ def test_a_bound_of_the_state_that_active_controls_decide_is_flagged():
 
 def test_describe_one_and_a_batch(start):
     solution = solve_along(start, 0.0)
-    assert "converged" in jaxmpc.describe(solution) and "cost" in jaxmpc.describe(solution)
+    report = jaxmpc.describe(solution)
+    assert "converged" in report and "cost" in report and "tolerance       1.00e-12\n" in report
+    rounded = solution.residuals._replace(stationarity=2 * solution.tolerance)
+    rounded = dataclasses.replace(solution, residuals=rounded)
+    assert "1.00e-12, met to working precision" in jaxmpc.describe(rounded)
+    # The number of active bounds does not depend on the units of the cost.
+    multipliers = jax.tree.map(lambda leaf: 1e-15 * leaf, solution.multipliers)
+    scales = solution.scales._replace(cost=1e-15 * solution.scales.cost)
+    tiny = dataclasses.replace(solution, multipliers=multipliers, scales=scales)
+    counts = [s.split("active bounds")[1] for s in (report, jaxmpc.describe(tiny))]
+    assert counts[0] == counts[1] and "  0 of 20" not in counts[0]
     starts = jnp.stack([start, start * jnp.nan, start])
     report = jaxmpc.describe(jax.vmap(solve_along, (0, None))(starts, 0.0))
     assert "3 solutions, 2 converged" in report
-    assert "1 non_finite (first: element 1)" in report
+    assert "1 non_finite (first: element 1)" in report and "tolerance       1.00e-12" in report
     with pytest.raises(TypeError, match="solution must be a Solution, got dict"):
         jaxmpc.describe({})

@@ -29,8 +29,9 @@ def bounded_policy(
     """Minimise over  lower <= u <= upper  from x_0 = 0; feed back through the free controls only.
 
     `problem` is in deviations from a trajectory (its c and x0 are not read), and
-    lower <= 0 <= upper. diag(`regularization`) is added to R: a proximal term on the controls. `guess` is where the controls are thought to be. Where the problem has no
-    minimiser `definite` is False and the policy zero.
+    lower <= 0 <= upper. diag(`regularization`) is added to R: a proximal term on the controls.
+    `guess` is where the controls are thought to be. Where the problem has no minimiser
+    `definite` is False and the policy zero.
     """
     problem = problem._replace(c=jnp.zeros_like(problem.c), x0=jnp.zeros_like(problem.x0))
     proximal = problem._replace(R=problem.R + jnp.diag(regularization))

@@ -25,9 +25,9 @@ def convex_factor(
 ) -> tuple[Factor, Float[Array, ""], Bool[Array, ""]]:
     """The factor, its weight, and whether it is convex; of the last attempt if none was.
 
-    A proximal term of weight `first` on states and controls (in their units), then `smallest` and more. One
-    attempt after the other: nearly always the first succeeds. Its derivative is that of the last
-    attempt, as if the weight had been given.
+    A proximal term of weight `first` on states and controls (in their units), then `smallest` and
+    more. One attempt after the other: nearly always the first succeeds. Its derivative is that of
+    the last attempt, as if the weight had been given.
 
     Source: Waechter and Biegler (2006), section 3.1, on the inertia correction.
     """

@@ -43,6 +43,7 @@ from jaxmpc.solvers.options import (
     default_tolerance,
 )
 from jaxmpc.solvers.report import print_interior_point
+from jaxmpc.solvers.start import starting_states
 from jaxmpc.trajectory import linearize, open_loop, scales_of
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
@@ -50,6 +51,7 @@ _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: aft
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
+_WORTH = 10.0  # of the cost's scale in the barrier problem, where that makes no gradient too large
 _FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
 _AFTER_FAILURE = 30.0  # the proximal weight after a failed line search, in units of the last one
 _FAILURES = 8  # line searches that may fail in a row
@@ -141,8 +143,7 @@ class InteriorPoint:
         possible = jnp.all(low <= high)  # False for NaN
         controls = _inside(guess.controls, low, high)
         if guess.states is None:
-            states = open_loop(problem, x0, params, controls).states
-            states = jnp.where(jnp.all(jnp.isfinite(states)), states, x0)
+            states = starting_states(problem, params, open_loop(problem, x0, params, controls))
         else:
             states = guess.states.at[0].set(x0)
         linear = linearize(problem, states, controls, params)
@@ -155,7 +156,7 @@ class InteriorPoint:
             jnp.max(jnp.abs(linear.q) * scales.states), jnp.max(jnp.abs(linear.r) * scales.controls)
         )
         steepest = steepest / scales.cost
-        unit = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, 1.0)
+        unit = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, _WORTH)
         setting = scaled(setting, jnp.where(jnp.isfinite(unit), unit, 1.0), scales.cost)
         point, mu = around(setting, states, controls, rows, one), _START_MU * one
         if guess.dual is not None:

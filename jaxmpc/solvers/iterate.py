@@ -126,7 +126,8 @@ def _with_prices(setting: Setting, linear, quadratic) -> Setting:
 def relaxed(setting: Setting) -> Setting:
     """The problem of a restoration: the least violation, and the cost as a mere tie-break.
 
-    Minimises the sum of the absolute violations, in their units, of all rows but those of the control bounds.
+    Minimises the sum of the absolute violations, in their units, of all rows but those of the
+    control bounds.
     """
     weights = jnp.where(setting.relaxable, 1 / setting.units.rows, jnp.inf)
     soft = _with_prices(setting, weights, jnp.zeros_like(weights))

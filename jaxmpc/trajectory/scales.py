@@ -15,6 +15,7 @@ from jaxmpc.trajectory.constraints import CONTROL_BOUNDS, join, rows_jacobian, s
 from jaxmpc.trajectory.expansion import Linearization
 
 _FUNCTIONS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
+_TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
 _AT_REST = 1e-4  # the weight of a trajectory's own curvature where it costs (next to) nothing
 _LEAST = 1e-4  # the part of its first value that the scale of the cost may fall to
 
@@ -30,8 +31,8 @@ def scales_of(
 
     Cost: the mean absolute cost of a stage. Controls: half the range between the bounds, or, where
     that is less, the control whose curvature alone costs as much as the whole trajectory.
-    States: the largest absolute value, or, if that is more, what controls of their scale move
-    within the horizon. Constraints: what a change of states and controls by their scales moves.
+    States: the median absolute value, or, if that is more, what controls of their scale move
+    within a fifth of the horizon. Constraints: what a change of states and controls by their scales moves.
     """
     total = magnitude(problem, params, states, controls)
     curvature = _curvature_of_controls(problem, params, states, controls)
@@ -42,7 +43,7 @@ def scales_of(
     in_controls = _first_sound(jnp.minimum(half, alone), half, largest)
     cost = jnp.maximum(total, _AT_REST * 0.5 * jnp.sum(curvature * largest**2))
     cost = _or_one(cost / (problem.horizon + 1))
-    in_states = jnp.max(jnp.abs(states), axis=0)
+    in_states = jnp.median(jnp.abs(states), axis=0)
     reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
     rows = {name: jnp.zeros_like(states[0, :0]) for name in _FUNCTIONS}
@@ -89,8 +90,9 @@ def _reach(linearization: Linearization, in_controls: Float[Array, " m"]) -> Flo
     """How far controls of their scales move each state, through as few other states as possible."""
     A, B, _, _ = linearization
     horizon, n, _ = A.shape
-    reach = horizon * jnp.max(jnp.abs(B), axis=0) @ in_controls
-    coupling = horizon * jnp.max(jnp.abs(A), axis=0) * (1 - jnp.eye(n, dtype=A.dtype))
+    stages = _TIME_TO_MOVE * horizon
+    reach = stages * jnp.max(jnp.abs(B), axis=0) @ in_controls
+    coupling = stages * jnp.max(jnp.abs(A), axis=0) * (1 - jnp.eye(n, dtype=A.dtype))
     for _ in range(n - 1):
         reach = jnp.where(reach > 0, reach, coupling @ reach)
     return reach

@@ -1,0 +1,1 @@
+"""What `jaxmpc.diagnose` looks for: one file for each cause of a failed solve."""

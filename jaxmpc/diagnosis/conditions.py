@@ -1,0 +1,97 @@
+"""The optimality conditions at the returned point, entry by entry, in units of the scales."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxmpc.active_rows import Theta, active_rows, row_terms
+from jaxmpc.adjoint import ImplicitAdjoint
+from jaxmpc.diagnosis.case import Case, scale_of
+from jaxmpc.kkt_system import free_controls, lagrangian, point_of, quadratic_model
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.trajectory.constraints import split, without_control_bounds
+from jaxmpc.trajectory.row_kinds import row_kinds
+
+
+class Conditions(NamedTuple):
+    """The Lagrangian's gradient (with the bounds' multipliers), its LQ model, the active rows."""
+
+    in_states: Float[Array, "T1 n"]
+    in_controls: Float[Array, "T m"]
+    model: LQProblem
+    free: Bool[Array, "T m"]
+    active: Jacobian
+    products: dict[str, Array]  # |multiplier times distance| of the inequalities, by name
+
+
+def conditions_of(case: Case) -> Conditions:
+    """Measure the conditions at the returned point; compiles itself."""
+    theta = Theta(case.problem, case.x0, case.params, case.solution.scales)
+    return _compiled(theta, case.solution)
+
+
+def _conditions(theta: Theta, solution) -> Conditions:
+    point = point_of(theta, solution)
+    in_states, in_controls = jax.grad(lagrangian, (1, 2))(theta, *point)
+    held = solution.multipliers
+    # An interior point has the multipliers of the control bounds apart from the gradient.
+    in_controls += held.upper - held.lower
+    return Conditions(
+        in_states,
+        in_controls,
+        quadratic_model(ImplicitAdjoint(), theta, point),
+        free_controls(theta, point),
+        active_rows(theta, point).jacobian,
+        _products(theta, solution, point),
+    )
+
+
+_compiled = jax.jit(_conditions)
+
+
+def _products(theta: Theta, solution, point) -> dict[str, Array]:
+    problem, x0, params, _ = theta
+    lower, upper = problem.limits(x0.dtype)
+    held, u = solution.multipliers, solution.controls
+
+    def product(multiplier, distance):
+        return jnp.abs(jnp.where(multiplier > 0, multiplier * distance, 0.0))
+
+    products = {"lower": product(held.lower, u - lower), "upper": product(held.upper, upper - u)}
+    other = without_control_bounds(problem)
+    kinds = row_kinds(other, x0, params)
+    count = kinds.present.flat() & kinds.inequality.flat() & ~jnp.isfinite(kinds.linear.flat())
+    rows: Rows = kinds.linear.unflat(jnp.where(count, -row_terms(theta, point).values, 0.0))
+    for name, distance in split(other, x0, params, rows).items():
+        products[name] = product(getattr(held, name), distance)
+    return products
+
+
+def largest_stationarity(case: Case, conditions: Conditions) -> str:
+    """Where the scaled gradient of the Lagrangian is largest: 'u[0] at stage 3'."""
+    scales = case.solution.scales
+    parts = {
+        "u": np.abs(conditions.in_controls) * scale_of(scales, "controls"),
+        "x": np.abs(conditions.in_states) * scale_of(scales, "states"),
+    }
+    return _largest(parts)
+
+
+def largest_complementarity(conditions: Conditions) -> str:
+    """Where a multiplier times the distance to its bound is largest: 'upper[0] at stage 3'."""
+    return _largest({name: np.asarray(part) for name, part in conditions.products.items()})
+
+
+def _largest(parts: dict[str, np.ndarray]) -> str:
+    parts = {name: np.asarray(part) for name, part in parts.items() if np.size(part)}
+    name = max(parts, key=lambda name: np.max(parts[name]))
+    *stage, entry = (
+        int(i) for i in np.unravel_index(int(np.argmax(parts[name])), parts[name].shape)
+    )
+    if not stage:
+        return f"{name}[{entry}]"
+    return f"{name}[{entry}] at stage {stage[0] + name.startswith('state_')}"
