@@ -11,6 +11,7 @@ from jaxmpc.diagnosis.conditions import (
 from jaxmpc.diagnosis.curvature import Direction
 from jaxmpc.diagnosis.infeasibility import hard_violations
 from jaxmpc.solution import Status
+from jaxmpc.solve import default_solver
 
 _NEAR = 1e3  # times the tolerance: what rounding can do
 _FEW = 100  # iterations: a limit of the user's, below the default
@@ -59,12 +60,13 @@ def _iterations(case: Case, ratio: float) -> str:
         )
     if count < _FEW:
         return f"The limit was {count} iterations: raise max_iterations (the default is 500)."
-    other = "" if case.problem.has_general_constraints else "solver=jaxmpc.InteriorPoint() or "
+    other = "the other solver (ILQR, InteriorPoint) or "
+    other = "" if case.problem.has_general_constraints else other
     return f"That is far after {count} iterations: try {other}another guess (states=, controls=)."
 
 
 def _rounding(case: Case, residual: float) -> str:
-    solver = "InteriorPoint" if case.problem.has_general_constraints else "ILQR"
+    solver = type(default_solver(case.problem)).__name__
     wider = "" if case.x0.dtype == jnp.float64 else "try float64, or "
     return (
         f"That is rounding, or a kink of the functions: {wider}accept what can be reached with "

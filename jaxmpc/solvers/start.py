@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.problem import Problem
 from jaxmpc.trajectory import Trajectory, magnitude, objective
 
-WORSE = 10.0  # how many times what standing still costs makes a simulation useless
+WORSE = 1000.0  # how many times what standing still costs makes a simulation useless
 
 
 def starting_states(
