@@ -50,13 +50,18 @@ def expand(
     """All derivatives at a point; without the constraints' curvature unless `exact`."""
     states, controls = point.states, point.controls
     A, B, q, r = linearize(problem, states, controls, params)
-    scaled = Linearization(A, B, setting.scale * q, setting.scale * r)
+    weight, units = setting.near.weight, setting.units
+    far = setting.near.distance(states, controls, units)
+    q = setting.scale * q + weight * far[0] / units.states
+    r = setting.scale * r + weight * far[1] / units.controls
     duals = (jnp.zeros_like(point.costates), params, None)
     if exact:
         duals = (point.costates, params, setting.present.unflat(point.multipliers()))
     stages, terminal = lagrangian_hessian(problem, states, controls, *duals, setting.scale)
+    near = jnp.concatenate([weight / units.states**2, weight / units.controls**2])
+    stages, terminal = stages + jnp.diag(near), terminal + jnp.diag(near[: q.shape[1]])
     jacobian = rows_jacobian(problem, states, controls, params).only(setting.present)
-    return Expansion(scaled, jacobian, stages, terminal)
+    return Expansion(Linearization(A, B, q, r), jacobian, stages, terminal)
 
 
 def lagrangian_gradient(expansion: Expansion, point: Iterate, setting: Setting):

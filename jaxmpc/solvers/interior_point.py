@@ -84,7 +84,7 @@ class InteriorPointState(NamedTuple):
         """What is being solved at present."""
         return jax.tree.map(
             lambda new, old: jnp.where(self.restoring, new, old),
-            relaxed(self.original),
+            relaxed(self.original, self.mu),
             self.original,
         )
 
@@ -148,7 +148,7 @@ class InteriorPoint:
             states = guess.states.at[0].set(x0)
         linear = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linear)
-        setting = setting_of(problem, x0, params, scales)
+        setting = setting_of(problem, params, states, controls, scales)
         one = jnp.ones_like(x0, shape=())
         rows = rows_along(problem, states, controls, params).flat()
         rows = jnp.where(setting.present.flat(), rows, 0.0)
@@ -297,7 +297,12 @@ def _warm(problem: Problem, setting: Setting, point: Iterate, rows, dual: WarmSt
 def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
     """The state at the start of a restoration, or of what comes after it."""
     restoring = ~state.restoring
-    state = state._replace(restoring=restoring)
+    near = state.original.near._replace(states=point.states, controls=point.controls)
+    state = state._replace(
+        restoring=restoring,
+        original=state.original._replace(near=near),
+        mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
+    )
     setting, one = state.setting(), jnp.ones_like(state.mu)
     fresh = around(setting, point.states, point.controls, rows, one)
     off = jnp.abs(residual_of_rows(setting, fresh.positive, rows)) / setting.units.rows
@@ -305,7 +310,6 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
         point=fresh,
         restorations=state.restorations + restoring,
         target=jnp.where(restoring, _RESTORED * infeasibility, state.target),
-        mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
         proximal=0 * one,
         memory=filters.empty(jnp.sum(off)),
         failures=0 * state.failures,

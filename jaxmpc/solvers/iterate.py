@@ -50,6 +50,18 @@ class Units(NamedTuple):
     rows: Float[Array, " N"]
 
 
+class Proximity(NamedTuple):
+    """weight / 2 times the squared distance, in units, to a trajectory: part of the penalty."""
+
+    weight: Float[Array, ""]
+    states: Float[Array, "T1 n"]
+    controls: Float[Array, "T m"]
+
+    def distance(self, states, controls, units: Units):
+        """What lies between, divided by the units once."""
+        return (states - self.states) / units.states, (controls - self.controls) / units.controls
+
+
 class Setting(NamedTuple):
     """What is solved: which rows and positive variables exist, the scale of the cost, penalties.
 
@@ -60,6 +72,7 @@ class Setting(NamedTuple):
     scale: Float[Array, ""]
     unit: Float[Array, ""]
     units: Units
+    near: Proximity
     free: Bool[Array, "T m"]
     present: Rows  # of booleans
     inequality: Bool[Array, " N"]
@@ -91,8 +104,9 @@ class Values(NamedTuple):
         return jnp.abs(self.defects) / units.states, jnp.abs(self.rows) / units.rows
 
 
-def setting_of(problem: Problem, x0: Float[Array, " n"], params: PyTree, scales: Scales) -> Setting:
-    """The problem as it stands, not scaled."""
+def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scales) -> Setting:
+    """The problem as it stands, not scaled, and where it starts from."""
+    x0 = states[0]
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
     one = jnp.ones_like(x0, shape=())
@@ -102,6 +116,7 @@ def setting_of(problem: Problem, x0: Float[Array, " n"], params: PyTree, scales:
         scale=one,
         unit=one,
         units=Units(scales.states, scales.controls, scales_of_rows(problem, x0, scales).flat()),
+        near=Proximity(0 * one, states, controls),
         free=low < high,
         present=kinds.present,
         inequality=inequality,
@@ -123,15 +138,20 @@ def _with_prices(setting: Setting, linear, quadratic) -> Setting:
     )
 
 
-def relaxed(setting: Setting) -> Setting:
-    """The problem of a restoration: the least violation, and the cost as a mere tie-break.
+def relaxed(setting: Setting, mu: Float[Array, ""]) -> Setting:
+    """The problem of a restoration: the least violation near where it began.
 
+    The nearness counts less and less as mu falls, and the cost is a mere tie-break.
     Minimises the sum of the absolute violations, in their units, of all rows but those of the
     control bounds.
     """
     weights = jnp.where(setting.relaxable, 1 / setting.units.rows, jnp.inf)
     soft = _with_prices(setting, weights, jnp.zeros_like(weights))
-    return soft._replace(scale=_TIE_BREAK * setting.scale, unit=jnp.ones_like(setting.unit))
+    return soft._replace(
+        scale=_TIE_BREAK * setting.scale,
+        unit=jnp.ones_like(setting.unit),
+        near=setting.near._replace(weight=jnp.sqrt(mu)),
+    )
 
 
 def scaled(setting: Setting, unit: Float[Array, ""], cost: Float[Array, ""]) -> Setting:
@@ -160,9 +180,11 @@ def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate)
     simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     rows = rows_along(problem, states, controls, params).flat()
     excess = jnp.where(setting.exists, point.positive, 0.0)[1:]
+    far = setting.near.distance(states, controls, setting.units)
+    away = 0.5 * setting.near.weight * sum(jnp.sum(distance**2) for distance in far)
     return Values(
         objective(problem, states, controls, params),
-        jnp.sum(setting.linear * excess + 0.5 * setting.quadratic * excess**2),
+        away + jnp.sum(setting.linear * excess + 0.5 * setting.quadratic * excess**2),
         simulated - states[1:],
         residual_of_rows(setting, point.positive, rows),
     )
