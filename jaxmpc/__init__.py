@@ -21,6 +21,7 @@ from jaxmpc.diagnostics import (
     gradient_diagnostics as gradient_diagnostics,
 )
 from jaxmpc.problem import Problem as Problem
+from jaxmpc.receding_guess import receding_guess as receding_guess
 from jaxmpc.sensitivity import (
     SolutionTangent as SolutionTangent,
     solution_jvp as solution_jvp,
