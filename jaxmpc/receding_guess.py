@@ -115,9 +115,7 @@ def _part(problem: Problem, start, window: int, x0, ends) -> Problem:
         problem,
         horizon=window,
         control_bounds=bounds(problem.control_bounds, problem.limits(x0.dtype)),
-        state_bounds=bounds(
-            problem.state_bounds, problem.state_limits(x0.shape[0], x0.dtype)
-        ),
+        state_bounds=bounds(problem.state_bounds, problem.state_limits(x0.shape[0], x0.dtype)),
         **{name: of_stage(getattr(problem, name)) for name in stages},
         **{name: of_end(getattr(problem, name)) for name in ends_of},
     )

@@ -65,6 +65,8 @@ class InteriorPointState(NamedTuple):
 
     scales: Scales
     point: Iterate
+    previous: Iterate  # the one before, to go back to
+    met: Bool[Array, ""]  # whether the previous one meets the tolerance
     original: Setting  # the problem as it was given
     restoring: Bool[Array, ""]  # whether the violation is being minimised instead
     restorations: Int[Array, ""]
@@ -172,6 +174,8 @@ class InteriorPoint:
         return InteriorPointState(
             scales=scales,
             point=point,
+            previous=point,
+            met=count > 0,
             original=setting,
             restoring=jnp.zeros_like(possible),
             restorations=count,
@@ -199,10 +203,12 @@ class InteriorPoint:
         residuals = measured.residuals(last_mu, setting.unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
         sharp = _sharper(tolerance, state.mu.dtype)
-        solved = (residuals.largest() <= tolerance) & (residuals.complementarity <= sharp)
+        met = residuals.largest() <= tolerance
+        solved = met & (residuals.complementarity <= sharp)
+        lost = state.met & ~met  # more was asked of the last point than rounding grants
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
         least = jnp.maximum(last_mu, sharp * setting.unit / 10)
-        mu = _lowered(state.mu, measured, least)
+        mu = _lowered(state.mu, measured, least, tolerance * setting.unit)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)
         rows = row_model(point, values, setting, mu)
@@ -227,8 +233,10 @@ class InteriorPoint:
             print_interior_point(state, cost, residuals, infeasibility, mu, shown_size)
         failures = jnp.where(moved, 0, state.failures + convex).astype(jnp.int32)
         now = merit_of(values, point, setting, mu)
-        before = state.status
+        before = state
         state = state._replace(
+            previous=point,
+            met=met & moved & ~state.restoring,
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
             proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
@@ -242,14 +250,19 @@ class InteriorPoint:
         )
         status = _status(state, solved, infeasible, hopeless, self.max_iterations)
         status = jnp.where(finite(values, expansion), status, Status.non_finite)
-        status = jnp.where(before == RUNNING, status, before).astype(jnp.int32)
+        status = jnp.where(before.status == RUNNING, status, before.status).astype(jnp.int32)
         state = state._replace(status=status)
         restore = (failures > _FAILURES_INFEASIBLE) & infeasible & ~state.restoring
         restore &= state.restorations < _RESTORATIONS
         restored = state.restoring & (solved | (infeasibility <= state.target))
         changes = (status == RUNNING) & (restore | restored)
         other = _switched(state, point, rows_at(setting, point, values), infeasibility)
-        return jax.tree.map(lambda new, old: jnp.where(changes, new, old), other, state)
+        state = jax.tree.map(lambda new, old: jnp.where(changes, new, old), other, state)
+        # What the state before says is about its previous point.
+        converged = jnp.full_like(before.status, Status.converged)
+        kept = before._replace(point=before.previous, status=converged)
+        back = lost & (before.status == RUNNING)
+        return jax.tree.map(lambda old, new: jnp.where(back, old, new), kept, state)
 
     def terminate(self, state: InteriorPointState) -> Int[Array, ""]:
         """A `Status`, or RUNNING."""
@@ -316,12 +329,17 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
     )
 
 
-def _lowered(mu, measured: Optimality, least) -> Float[Array, ""]:
-    """The barrier parameter, lowered as often as the barrier problem counts as solved."""
+def _lowered(mu, measured: Optimality, least, wanted) -> Float[Array, ""]:
+    """The barrier parameter, lowered as often as the barrier problem counts as solved.
+
+    Below what is `wanted` of the residual it is solved when it meets that: there it goes on only
+    for sharper complementarity, which rounding may not grant.
+    """
     for _ in range(4):
         error = measured.residuals(mu, jnp.ones_like(mu)).largest()
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
-        mu = jnp.where(error <= _SUBPROBLEM * mu, lower, mu)
+        enough = jnp.minimum(_SUBPROBLEM * mu, jnp.maximum(wanted, mu))
+        mu = jnp.where(error <= enough, lower, mu)
     return mu
 
 

@@ -24,6 +24,7 @@ from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
 
 _PUSH = 1e-2  # the least positive variable at the start
+_NOISE = 8.0  # how many roundings of a quantity's size are no residual
 _TIE_BREAK = 1e-5  # weight of the cost where the violation is minimised
 
 
@@ -182,12 +183,20 @@ def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate)
     excess = jnp.where(setting.exists, point.positive, 0.0)[1:]
     far = setting.near.distance(states, controls, setting.units)
     away = 0.5 * setting.near.weight * sum(jnp.sum(distance**2) for distance in far)
+    off = residual_of_rows(setting, point.positive, rows)
+    size = jnp.maximum(jnp.abs(states[1:]), setting.units.states)
     return Values(
         objective(problem, states, controls, params),
         away + jnp.sum(setting.linear * excess + 0.5 * setting.quadratic * excess**2),
-        simulated - states[1:],
-        residual_of_rows(setting, point.positive, rows),
+        _beyond_rounding(simulated - states[1:], size),
+        _beyond_rounding(off, setting.units.rows),
     )
+
+
+def _beyond_rounding(residual, size):
+    """Zero for a residual that is rounding: an active row would make a large multiplier of it."""
+    noise = _NOISE * jnp.finfo(residual.dtype).eps * size
+    return jnp.where(jnp.abs(residual) <= noise, 0.0, residual)
 
 
 def around(
