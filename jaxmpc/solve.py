@@ -43,9 +43,9 @@ def solve(
         warm_start: an earlier solution of a problem of the same sizes; `controls` and `states`
             override it. `InteriorPoint` starts from its states and multipliers too, if it
             converged.
-        solver: None picks one: `InteriorPoint()` for problems with bounds or other constraints,
-            `ILQR()` for the others. With control bounds alone `ILQR()` is the faster one where its
-            steps succeed (short horizons, good guesses), and gets lost more often elsewhere.
+        solver: None picks one: `InteriorPoint()` for problems with constraints other than control
+            bounds, `ILQR()` for the others. `InteriorPoint()` takes longer there, and is the one to
+            try where `ILQR` gets lost: unstable dynamics, long horizons, many active bounds.
         adjoint: how the solution is differentiated.
 
     Returns:
@@ -72,8 +72,7 @@ def solve(
 
 def default_solver(problem: Problem) -> ILQR | InteriorPoint:
     """What solves a problem unless somebody says otherwise."""
-    bounded = problem.control_bounds is not None or problem.has_general_constraints
-    return InteriorPoint() if bounded else ILQR()
+    return InteriorPoint() if problem.has_general_constraints else ILQR()
 
 
 def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:

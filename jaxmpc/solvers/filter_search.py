@@ -25,6 +25,7 @@ class Search(NamedTuple):
     accepted: Bool[Array, ""]
     by_objective: Bool[Array, ""]
     step_size: Float[Array, ""]
+    length: Float[Array, ""]  # of Newton's whole step in states and controls, in their units
 
 
 def search(
@@ -72,6 +73,10 @@ def search(
         corrects | jnp.any(accepted),
         jnp.where(corrects, good_objective, by_objective[best]),
         jnp.where(corrects, size, sizes[best]),
+        jnp.maximum(
+            jnp.max(jnp.abs(change.states) / setting.units.states),
+            jnp.max(jnp.abs(change.controls) / setting.units.controls),
+        ),
     )
 
 

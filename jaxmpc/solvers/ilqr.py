@@ -26,14 +26,23 @@ from jaxmpc.solvers import regularization
 from jaxmpc.solvers.line_search import Search, line_search
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.multiple_shooting import STEPS, feasible_start
-from jaxmpc.solvers.options import check_bool, check_choice, check_positive, default_tolerance
+from jaxmpc.solvers.options import (
+    WORKING_PRECISION,
+    check_bool,
+    check_choice,
+    check_positive,
+    default_tolerance,
+    small_step,
+)
 from jaxmpc.solvers.regularization import Regularization, convexify_expansion
 from jaxmpc.solvers.report import print_iteration
+from jaxmpc.solvers.start import starting_states
 from jaxmpc.trajectory import (
     BoundMultipliers,
     Linearization,
     Trajectory,
     costates,
+    falls_without_limit,
     kkt_residuals,
     lagrangian_hessian,
     linearize,
@@ -76,7 +85,7 @@ class ILQR:
     Attributes:
         max_iterations: the limit on Newton steps.
         tolerance: on the scaled KKT residual at the returned point; by default 1e-8 in float64
-            and 1e-4 in float32.
+            and 1e-4 in float32. What stalls in rounding within ten times that is a solution too.
         hessian: "gauss_newton" leaves the dynamics' curvature out and makes the cost's Hessian
             convex where it is not; "exact" keeps both; "auto" takes Gauss-Newton steps far away
             and exact ones where they succeed, so that the tail is quadratic.
@@ -115,7 +124,10 @@ class ILQR:
         controls = jnp.clip(guess.controls, lower, upper)
         start_steps = 0
         nominal = open_loop(problem, x0, params, controls)
-        states = nominal.states if guess.states is None else guess.states.at[0].set(x0)
+        if guess.states is None:
+            states = starting_states(problem, params, nominal)  # for the scales alone
+        else:
+            states = guess.states.at[0].set(x0)
         linearization = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linearization)
         if guess.states is not None:
@@ -146,7 +158,7 @@ class ILQR:
         """Judge the nominal trajectory; unless it is the last one, improve it."""
         limits = problem.limits(state.nominal.controls.dtype)
         linearization = linearize(problem, *state.nominal[:2], params)
-        state = self._judge(state, linearization, limits)
+        state = self._judge(problem, state, linearization)
         box = self._box(state, limits)
         policy = self._policy(problem, params, state, linearization, box)
         search = line_search(problem, params, state.nominal, policy, box)
@@ -179,11 +191,11 @@ class ILQR:
     def _scales(self, state: ILQRState) -> Scales:
         return scales_now(state.scales, state.nominal.magnitude, state.nominal.controls.shape[0])
 
-    def _judge(self, state: ILQRState, linearization: Linearization, limits) -> ILQRState:
+    def _judge(self, problem: Problem, state: ILQRState, linearization) -> ILQRState:
         nominal = state.nominal
         costate = costates(linearization)
         gradient = linearization.r + stagewise_transposed(linearization.B, costate[1:])
-        lower, upper = limits
+        lower, upper = problem.limits(nominal.cost.dtype)
         residuals, multipliers = kkt_residuals(
             gradient, nominal.controls, costate, lower, upper, self._scales(state)
         )
@@ -198,8 +210,12 @@ class ILQR:
             lambda old, new: jnp.where(stalled, old, new), (state.previous, state.conditions), kept
         )
         status = jnp.where(state.iterations >= self.max_iterations, Status.max_iterations, RUNNING)
-        status = jnp.where(stalled, Status.line_search_failed, status)
+        near = kept[1].residuals.largest() <= WORKING_PRECISION * tolerance
+        ending = jnp.where(near, Status.converged, Status.line_search_failed)
+        status = jnp.where(stalled, ending, status)
         status = jnp.where(residuals.largest() <= tolerance, Status.converged, status)
+        boundless = falls_without_limit(problem, state.scales, nominal.cost)
+        status = jnp.where(boundless, Status.unbounded, status)
         sound = finite(nominal.cost, linearization)
         status = jnp.where(sound, status, Status.non_finite).astype(jnp.int32)
         status = jnp.where(state.status == RUNNING, status, state.status)
@@ -265,11 +281,13 @@ class ILQR:
         # A Gauss-Newton step need not lower the residual, if Newton's can follow.
         provisional = first_order & ~before.retreated & (self.hessian == "auto")
         exhausted = updated.mu > regularization.LARGEST
-        status = jnp.where(
-            hopeless,
-            Status.line_search_failed,
-            jnp.where(exhausted, Status.regularization_limit, RUNNING),
-        )
+        tolerance = default_tolerance(self.tolerance, policy.slope.dtype)
+        near = state.conditions.residuals.largest() <= WORKING_PRECISION * tolerance
+        length = jnp.max(jnp.abs(policy.k) / state.scales.controls)
+        small = policy.definite & (before.mu == 0) & (length <= small_step(length.dtype))
+        ending = jnp.where(near | small, Status.converged, Status.line_search_failed)
+        limit = jnp.where(exhausted, Status.regularization_limit, RUNNING)
+        status = jnp.where(hopeless | small, ending, limit)
         status = jnp.where(running & ~accepted, status, state.status).astype(jnp.int32)
         return state._replace(
             nominal=jax.tree.map(

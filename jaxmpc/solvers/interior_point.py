@@ -36,15 +36,17 @@ from jaxmpc.solvers.iterate import (
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
 from jaxmpc.solvers.merit import Optimality, merit_of, optimality, violation_of_hard
 from jaxmpc.solvers.options import (
+    WORKING_PRECISION,
     check_bool,
     check_choice,
     check_not_negative,
     check_positive,
     default_tolerance,
+    small_step,
 )
 from jaxmpc.solvers.report import print_interior_point
 from jaxmpc.solvers.start import starting_states
-from jaxmpc.trajectory import linearize, open_loop, scales_of
+from jaxmpc.trajectory import falls_without_limit, linearize, open_loop, scales_of
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
 _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: after none
@@ -56,6 +58,7 @@ _FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
 _AFTER_FAILURE = 30.0  # the proximal weight after a failed line search, in units of the last one
 _FAILURES = 8  # line searches that may fail in a row
 _FAILURES_INFEASIBLE = 2  # the same, before the violation is minimised
+_NEARLY = 10  # iterations within WORKING_PRECISION, after which rounding is to blame
 _RESTORATIONS = 5
 _RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
 
@@ -67,6 +70,7 @@ class InteriorPointState(NamedTuple):
     point: Iterate
     previous: Iterate  # the one before, to go back to
     met: Bool[Array, ""]  # whether the previous one meets the tolerance
+    nearly: Int[Array, ""]  # iterations in a row that were near to meeting it
     original: Setting  # the problem as it was given
     restoring: Bool[Array, ""]  # whether the violation is being minimised instead
     restorations: Int[Array, ""]
@@ -109,7 +113,7 @@ class InteriorPoint:
     Attributes:
         max_iterations: the limit on iterations.
         tolerance: on the scaled KKT residual at the returned point; by default 1e-8 in float64
-            and 1e-4 in float32.
+            and 1e-4 in float32. What stalls in rounding within ten times that is a solution too.
         hessian: "exact" is the Lagrangian's; "gauss_newton" leaves out the curvature of dynamics
             and constraints: cheaper iterations, but more of them.
         barrier: the barrier parameter to stop at, in units of cost. Zero: the solution. Positive:
@@ -176,6 +180,7 @@ class InteriorPoint:
             point=point,
             previous=point,
             met=count > 0,
+            nearly=count,
             original=setting,
             restoring=jnp.zeros_like(possible),
             restorations=count,
@@ -222,6 +227,11 @@ class InteriorPoint:
         matrices, proximal, convex = convex_factor(recursion, model, setting, *weights)
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
+        near = residuals.largest() <= WORKING_PRECISION * tolerance
+        small = convex & (proximal == 0) & (found.length <= small_step(mu.dtype))
+        near |= small & (mu <= tolerance * setting.unit) & (infeasibility <= small_step(mu.dtype))
+        nearly = jnp.where(near & ~state.restoring, state.nearly + 1, 0)
+        solved |= nearly > _NEARLY
         infeasible = infeasibility > tolerance
         hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
         ends = (solved & ~state.restoring) | hopeless | (state.iterations >= self.max_iterations)
@@ -237,6 +247,7 @@ class InteriorPoint:
         state = state._replace(
             previous=point,
             met=met & moved & ~state.restoring,
+            nearly=nearly,
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
             proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
@@ -250,6 +261,8 @@ class InteriorPoint:
         )
         status = _status(state, solved, infeasible, hopeless, self.max_iterations)
         status = jnp.where(finite(values, expansion), status, Status.non_finite)
+        boundless = ~before.restoring & falls_without_limit(problem, state.scales, cost)
+        status = jnp.where(boundless, Status.unbounded, status)
         status = jnp.where(before.status == RUNNING, status, before.status).astype(jnp.int32)
         state = state._replace(status=status)
         restore = (failures > _FAILURES_INFEASIBLE) & infeasible & ~state.restoring
@@ -338,7 +351,8 @@ def _lowered(mu, measured: Optimality, least, wanted) -> Float[Array, ""]:
     for _ in range(4):
         error = measured.residuals(mu, jnp.ones_like(mu)).largest()
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
-        enough = jnp.minimum(_SUBPROBLEM * mu, jnp.maximum(wanted, mu))
+        enough = _SUBPROBLEM * mu
+        enough = jnp.where(mu > wanted, enough, jnp.minimum(enough, wanted))
         mu = jnp.where(error <= enough, lower, mu)
     return mu
 

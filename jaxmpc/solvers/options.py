@@ -2,12 +2,22 @@
 
 import jax.numpy as jnp
 
+# What stalls in rounding within so many times the tolerance is a solution to working precision.
+WORKING_PRECISION = 10.0
+# So is one that a whole Newton step, in units of the scales, changes by less than so many square
+# roots of the machine precision: the cost cannot tell such steps apart.
+_SMALL_STEP = 4.0
 _TOLERANCES = {"float64": 1e-8, "float32": 1e-4}
 
 
 def default_tolerance(tolerance: float | None, dtype) -> float:
     """The tolerance asked for, or what the precision can be relied on to reach."""
     return _TOLERANCES.get(jnp.dtype(dtype).name, 1e-2) if tolerance is None else tolerance
+
+
+def small_step(dtype) -> float:
+    """The largest Newton step, in units of the scales, that may be rounding alone."""
+    return _SMALL_STEP * float(jnp.finfo(dtype).eps) ** 0.5
 
 
 def check_positive(owner: str, name: str, value, *, whole=False, optional=False):

@@ -6,7 +6,7 @@ problem divided by its scales is the same in all units.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
@@ -16,8 +16,11 @@ from jaxmpc.trajectory.expansion import Linearization
 
 _FUNCTIONS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
-_AT_REST = 1e-4  # the weight of a trajectory's own curvature where it costs (next to) nothing
-_LEAST = 1e-4  # the part of its first value that the scale of the cost may fall to
+_PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
+_COARSEST = 2.0**-23  # the machine precision, float32's, in which they count in full
+_INACTIVE = 1e3  # bounds this much wider than a control can be of use say nothing of its size
+_LEAST = 1e-2  # the part of its first value that the scale of the cost may fall to
+_WITHOUT_LIMIT = 1e8  # how many times its scale a cost may fall below zero where controls are free
 
 
 def scales_of(
@@ -29,10 +32,11 @@ def scales_of(
 ) -> Scales:
     """Measure the scales along a trajectory; without derivatives.
 
-    Cost: the mean absolute cost of a stage. Controls: half the range between the bounds, or, where
-    that is less, the control whose curvature alone costs as much as the whole trajectory.
+    Controls: half the range between the bounds, or, where that is less, the control whose curvature
+    alone costs as much as the whole trajectory. Cost: the mean absolute cost of a stage, or the
+    part of what moving the controls by their range would cost that the precision can tell.
     States: the median absolute value, or, if that is more, what controls of their scale move
-    within a fifth of the horizon. Constraints: what a change of states and controls by their scales moves.
+    within a fifth of the horizon. Constraints: what changes by these scales move.
     """
     total = magnitude(problem, params, states, controls)
     curvature = _curvature_of_controls(problem, params, states, controls)
@@ -40,8 +44,14 @@ def scales_of(
     half = _half_range(problem, controls.dtype)
     alone = jnp.sqrt(2 * total / jnp.where(curvature > 0, curvature, 1.0))
     alone = jnp.where(curvature > 0, alone, jnp.inf)
-    in_controls = _first_sound(jnp.minimum(half, alone), half, largest)
-    cost = jnp.maximum(total, _AT_REST * 0.5 * jnp.sum(curvature * largest**2))
+    # Near rest the trajectory costs next to nothing, and rounding counts for more than that: what
+    # the controls could do and cost is then the measure, or a part of it in finer precision.
+    moves = jnp.minimum(half, _INACTIVE * alone)
+    moves = jnp.where(jnp.isfinite(moves), moves, largest)
+    part = _part_of_moves(controls.dtype)
+    least = jnp.maximum(_PART, part) * moves
+    in_controls = _first_sound(jnp.maximum(jnp.minimum(half, alone), least), half, largest)
+    cost = jnp.maximum(total, part * 0.5 * jnp.sum(curvature * moves**2))
     cost = _or_one(cost / (problem.horizon + 1))
     in_states = jnp.median(jnp.abs(states), axis=0)
     reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
@@ -56,10 +66,23 @@ def scales_of(
 
 
 def scales_now(scales: Scales, magnitude: Float[Array, ""], horizon: int) -> Scales:
-    """The scales after the cost has fallen; its own falls with it, to a ten-thousandth at most."""
+    """The scales after the cost has fallen; in fine precision its own falls, to a hundredth."""
     now = magnitude / (horizon + 1)
     now = jnp.where(jnp.isfinite(now), now, scales.cost)
-    return scales._replace(cost=jnp.clip(now, _LEAST * scales.cost, scales.cost))
+    least = max(_LEAST, _part_of_moves(now.dtype))
+    return scales._replace(cost=jnp.clip(now, least * scales.cost, scales.cost))
+
+
+def _part_of_moves(dtype) -> float:
+    return min(1.0, float(jnp.finfo(dtype).eps) / _COARSEST) ** 0.5
+
+
+def falls_without_limit(
+    problem: Problem, scales: Scales, cost: Float[Array, ""]
+) -> Bool[Array, ""]:
+    """Whether nothing seems to hold the cost back: it is far below zero, and a control is free."""
+    free = jnp.any(jnp.isinf(_half_range(problem, cost.dtype)))
+    return free & (cost < -_WITHOUT_LIMIT * (problem.horizon + 1) * scales.cost)
 
 
 def magnitude(problem: Problem, params: PyTree, states, controls) -> Float[Array, ""]:
