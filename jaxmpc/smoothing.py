@@ -68,7 +68,7 @@ def central_path(adjoint: ImplicitAdjoint, theta: Theta, point: Point | Solution
     kappa = adjoint.smoothing
     theta = jax.lax.stop_gradient(theta)
     converged = point.status == Status.converged
-    dual = WarmStart(point.costates, point.multipliers, converged)
+    dual = WarmStart(point.costates, point.multipliers, point.scales, converged)
     # Near a kink the derivative's relative error is that of the residual in units of kappa.
     tolerance = float(jnp.finfo(theta.x0.dtype).eps) ** 0.7
     solver = InteriorPoint(barrier=kappa, tolerance=tolerance)

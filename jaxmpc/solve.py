@@ -82,7 +82,9 @@ def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:
         controls = warm_start.controls if controls is None else controls
         if isinstance(solver, InteriorPoint):
             states = warm_start.states if states is None else states
-            dual = WarmStart(warm_start.costates, warm_start.multipliers, warm_start.converged)
+            dual = WarmStart(
+                warm_start.costates, warm_start.multipliers, warm_start.scales, warm_start.converged
+            )
     return controls, states, dual
 
 

@@ -309,4 +309,5 @@ def test_statuses_have_sentences():
         "regularization_limit",
         "infeasible",
         "non_finite",
+        "unbounded",
     ]

@@ -19,7 +19,16 @@ LAYERS = [
     ["smoothing"],
     ["closures", "arguments"],
     ["solve"],
-    ["sensitivity", "diagnostics", "describe", "diagnosis", "diagnose", "batch", "control", "receding_guess"],
+    [
+        "sensitivity",
+        "diagnostics",
+        "describe",
+        "diagnosis",
+        "diagnose",
+        "batch",
+        "control",
+        "receding_guess",
+    ],
     ["learning"],
     ["interop", "plot", "__main__"],
 ]

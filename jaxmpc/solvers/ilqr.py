@@ -287,7 +287,7 @@ class ILQR:
         small = policy.definite & (before.mu == 0) & (length <= small_step(length.dtype))
         ending = jnp.where(near | small, Status.converged, Status.line_search_failed)
         limit = jnp.where(exhausted, Status.regularization_limit, RUNNING)
-        status = jnp.where(hopeless | small, ending, limit)
+        status = jnp.where(hopeless, ending, limit)
         status = jnp.where(running & ~accepted, status, state.status).astype(jnp.int32)
         return state._replace(
             nominal=jax.tree.map(

@@ -53,7 +53,7 @@ _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: aft
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
-_WORTH = 10.0  # of the cost's scale in the barrier problem, where that makes no gradient too large
+_WORTH = 1.0  # of the cost's scale in the barrier problem, where that makes no gradient too large
 _FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
 _AFTER_FAILURE = 30.0  # the proximal weight after a failed line search, in units of the last one
 _FAILURES = 8  # line searches that may fail in a row
@@ -154,6 +154,11 @@ class InteriorPoint:
             states = guess.states.at[0].set(x0)
         linear = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linear)
+        if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
+            larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
+            scales = jax.tree.map(
+                lambda new, old: jnp.where(guess.dual.usable, new, old), larger, scales
+            )
         setting = setting_of(problem, params, states, controls, scales)
         one = jnp.ones_like(x0, shape=())
         rows = rows_along(problem, states, controls, params).flat()
@@ -229,8 +234,9 @@ class InteriorPoint:
 
         near = residuals.largest() <= WORKING_PRECISION * tolerance
         small = convex & (proximal == 0) & (found.length <= small_step(mu.dtype))
-        near |= small & (mu <= tolerance * setting.unit) & (infeasibility <= small_step(mu.dtype))
-        nearly = jnp.where(near & ~state.restoring, state.nearly + 1, 0)
+        feasible = infeasibility <= small_step(mu.dtype)
+        near |= small & (mu <= tolerance * setting.unit) & (feasible | state.restoring)
+        nearly = jnp.where(near, state.nearly + 1, 0)
         solved |= nearly > _NEARLY
         infeasible = infeasibility > tolerance
         hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
@@ -284,13 +290,18 @@ class InteriorPoint:
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Point:
         """The last iterate in the units of the problem."""
         point = state.point
+        multipliers = _multipliers(problem, params, state)
+        # On the central path no control is on a bound, and elsewhere the states follow from them.
+        on_bounds = _on_bounds(problem, state.scales, point.controls, multipliers)
+        settled = (state.status == Status.converged) & (self.barrier == 0)
         low, high = problem.limits(point.controls.dtype)
+        controls = jnp.clip(jnp.where(settled, on_bounds, point.controls), low, high)
         return Point(
             states=point.states,
-            controls=jnp.clip(point.controls, low, high),
+            controls=controls,
             costates=point.costates * state.unit_of_multipliers(),
-            multipliers=_multipliers(problem, params, state),
-            violations=violations(problem, point.states, point.controls, params),
+            multipliers=multipliers,
+            violations=violations(problem, point.states, controls, params),
             residuals=state.residuals,
             tolerance=jnp.full_like(state.mu, default_tolerance(self.tolerance, state.mu.dtype)),
             scales=state.scales,
@@ -339,6 +350,7 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
         proximal=0 * one,
         memory=filters.empty(jnp.sum(off)),
         failures=0 * state.failures,
+        nearly=0 * state.nearly,
     )
 
 
@@ -388,6 +400,14 @@ def _inside(controls, low, high):
 
     inside = jnp.maximum(controls, jnp.where(jnp.isfinite(low), low + room(low), -jnp.inf))
     return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room(high), jnp.inf))
+
+
+def _on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multipliers):
+    """Controls on their bounds to the last bit where the multiplier is larger than the distance."""
+    low, high = problem.limits(controls.dtype)
+    worth = scales.cost / scales.controls**2
+    controls = jnp.where(multipliers.lower > worth * (controls - low), low, controls)
+    return jnp.where(multipliers.upper > worth * (high - controls), high, controls)
 
 
 def _multipliers(problem: Problem, params, state: InteriorPointState) -> Multipliers:

@@ -111,6 +111,9 @@ def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scale
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
     one = jnp.ones_like(x0, shape=())
+    # Rows of no entries too must vary over devices as the data does (in a shard_map).
+    data = jnp.isfinite(x0[0]) | True
+    kinds = kinds._replace(present=jax.tree.map(lambda rows: rows & data, kinds.present))
     present, inequality = kinds.present.flat(), kinds.inequality.flat()
     linear, quadratic = kinds.linear.flat(), kinds.quadratic.flat()
     setting = Setting(

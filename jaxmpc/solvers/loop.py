@@ -14,10 +14,11 @@ RUNNING = -1
 
 
 class WarmStart(NamedTuple):
-    """The dual part of an earlier solution, and whether it can be trusted."""
+    """The dual part of an earlier solution, its scales, and whether it can be trusted."""
 
     costates: Float[Array, "T1 n"]
     multipliers: Multipliers
+    scales: Scales
     usable: Bool[Array, ""]
 
 

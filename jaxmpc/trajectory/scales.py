@@ -16,6 +16,7 @@ from jaxmpc.trajectory.expansion import Linearization
 
 _FUNCTIONS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
+_OF_MEAN = 0.1  # the scale of the cost, as a part of the mean cost of a stage
 _PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
 _COARSEST = 2.0**-23  # the machine precision, float32's, in which they count in full
 _INACTIVE = 1e3  # bounds this much wider than a control can be of use say nothing of its size
@@ -33,8 +34,9 @@ def scales_of(
     """Measure the scales along a trajectory; without derivatives.
 
     Controls: half the range between the bounds, or, where that is less, the control whose curvature
-    alone costs as much as the whole trajectory. Cost: the mean absolute cost of a stage, or the
-    part of what moving the controls by their range would cost that the precision can tell.
+    alone costs as much as the whole trajectory. Cost: a tenth of the mean absolute cost of a
+    stage, or of the part of what moving the controls by their range would cost that the precision
+    can tell.
     States: the median absolute value, or, if that is more, what controls of their scale move
     within a fifth of the horizon. Constraints: what changes by these scales move.
     """
@@ -52,7 +54,7 @@ def scales_of(
     least = jnp.maximum(_PART, part) * moves
     in_controls = _first_sound(jnp.maximum(jnp.minimum(half, alone), least), half, largest)
     cost = jnp.maximum(total, part * 0.5 * jnp.sum(curvature * moves**2))
-    cost = _or_one(cost / (problem.horizon + 1))
+    cost = _or_one(_OF_MEAN * cost / (problem.horizon + 1))
     in_states = jnp.median(jnp.abs(states), axis=0)
     reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
@@ -67,7 +69,7 @@ def scales_of(
 
 def scales_now(scales: Scales, magnitude: Float[Array, ""], horizon: int) -> Scales:
     """The scales after the cost has fallen; in fine precision its own falls, to a hundredth."""
-    now = magnitude / (horizon + 1)
+    now = _OF_MEAN * magnitude / (horizon + 1)
     now = jnp.where(jnp.isfinite(now), now, scales.cost)
     least = max(_LEAST, _part_of_moves(now.dtype))
     return scales._replace(cost=jnp.clip(now, least * scales.cost, scales.cost))
@@ -82,7 +84,7 @@ def falls_without_limit(
 ) -> Bool[Array, ""]:
     """Whether nothing seems to hold the cost back: it is far below zero, and a control is free."""
     free = jnp.any(jnp.isinf(_half_range(problem, cost.dtype)))
-    return free & (cost < -_WITHOUT_LIMIT * (problem.horizon + 1) * scales.cost)
+    return free & (cost < -_WITHOUT_LIMIT * (problem.horizon + 1) * scales.cost / _OF_MEAN)
 
 
 def magnitude(problem: Problem, params: PyTree, states, controls) -> Float[Array, ""]:
