@@ -91,12 +91,12 @@ def main():
     linear = measured("linearize", first, nominal)
     costate = measured("costates", costates, linear)
     expansion = measured("hessian", second, nominal, costate)
-    convex = measured("convexify", convexify_expansion, *expansion)
+    convex = measured("convexify", convexify_expansion, *expansion, state.scales)
     model = jax.vmap(_model)(convex, linear)
 
     def policy(model, nominal):
         low, high = (bound - nominal.controls for bound in limits)
-        return control_limited_policy(model, low, high, jnp.zeros_like(nominal.cost))
+        return control_limited_policy(model, low, high, jnp.zeros_like(nominal.controls[0]))
 
     found = measured("policy", policy, model, nominal)
     measured("line search", lambda n, p: line_search(problem, params, n, p, limits), nominal, found)

@@ -256,3 +256,23 @@ def test_gradients_with_soft_rows_agree_with_differences():
             ]
             expected = (moved[0] - moved[1]) / (2 * h)
             np.testing.assert_allclose(gradient[k][i], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_car_past_a_disc_on_its_way():
+    """From the straight guess the violation has a local minimum at the disc."""
+    problem = jaxmpc.Problem(
+        jaxmpc.integrators.rk4(
+            lambda x, u, t, p: jnp.stack([u[0] * jnp.cos(x[2]), u[0] * jnp.sin(x[2]), u[1]]), 0.1
+        ),
+        lambda x, u, t, p: 0.05 * (u @ u),
+        horizon=25,
+        control_dim=2,
+        control_bounds=(-2.0, 2.0),
+        stage_inequality=lambda x, u, t, p: (
+            0.25**2 - jnp.sum((x[:2] - jnp.array([0.5, 0.01])) ** 2)
+        )[None],
+        terminal_equality=lambda x, p: x - jnp.array([1.0, 0.0, 0.0]),
+    )
+    solution = solve(problem, jnp.zeros(3))
+    assert solution.converged
+    assert solution.residuals.feasibility <= 1e-8

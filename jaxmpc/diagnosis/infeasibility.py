@@ -17,7 +17,7 @@ from jaxmpc.trajectory import linearize
 from jaxmpc.trajectory.constraints import split, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
 
-_PRICE = 100.0  # of a violation of one scale at one stage, in units of the whole cost
+_PRICE = 100.0  # with it a violation of one scale costs ten times the whole trajectory
 _BESIDE = 1e-4  # of the largest violation: what is worth a word
 _ALIKE = 10.0  # rows whose scales differ by less than this factor get the same price
 

@@ -64,8 +64,12 @@ def convexify_expansion(
     n = terminal.shape[0]
     padded = jnp.pad(terminal, (0, stages.shape[1] - n))[None]  # a zero row changes nothing
     every = jnp.concatenate([stages, padded])
-    z = jnp.concatenate([scales.states, scales.controls])
-    unit = scales.cost / (z[:, None] * z)  # which pivots are small is asked in the scales
+    # Which pivots are small is asked in units of the mean curvature along each variable, so that
+    # units do not matter; of the scales where there is none.
+    mean = jnp.mean(jnp.abs(jnp.diagonal(stages, axis1=1, axis2=2)), axis=0)
+    by_scales = scales.cost / jnp.concatenate([scales.states, scales.controls]) ** 2
+    root = jnp.sqrt(jnp.where(mean > 0, mean, by_scales))
+    unit = root[:, None] * root
     convex = every + unit * jax.vmap(convexity_lacking)(every / unit)
     return convex[:-1], convex[-1, :n, :n]
 
