@@ -78,4 +78,4 @@ def test_a_batch_equals_its_elements():
         for name in ("states", "controls", "cost", "costates", "multipliers", "gains"):
             pair = (getattr(solution, name) for solution in (one, alone))
             # Two programs of the same iterations: they differ by rounding.
-            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), *pair)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-9), *pair)

@@ -262,7 +262,7 @@ def test_a_car_past_a_disc_on_its_way():
     """From the straight guess the violation has a local minimum at the disc."""
     problem = jaxmpc.Problem(
         jaxmpc.integrators.rk4(
-            lambda x, u, t, p: jnp.stack([u[0] * jnp.cos(x[2]), u[0] * jnp.sin(x[2]), u[1]]), 0.1
+            lambda x, u, p: jnp.stack([u[0] * jnp.cos(x[2]), u[0] * jnp.sin(x[2]), u[1]]), 0.1
         ),
         lambda x, u, t, p: 0.05 * (u @ u),
         horizon=25,
