@@ -62,7 +62,8 @@ def solution_jvp(
     """
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)
-    theta = Theta(*jax.tree.map(_as_array, (problem, x0, params)), solution.scales)
+    problem, x0, params = jax.tree.map(_as_array, (problem, x0, params))
+    theta = Theta(problem, x0, params, solution.scales)
     function = _compiled if lasting else _solution_jvp
     return function(adjoint, theta, _full_tangent(theta, tangents), solution)
 

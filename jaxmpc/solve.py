@@ -103,7 +103,8 @@ _compiled = jax.jit(_solve)
 def attached(adjoint: ImplicitAdjoint, given: tuple, point: Point) -> Solution:
     """The solution that a solver's point is, with its derivative in (problem, x0, params)."""
     rule = smoothed if adjoint.smoothing else differentiable
-    return as_solution(rule(adjoint, Theta(*given, point.scales), point))
+    problem, x0, params = given
+    return as_solution(rule(adjoint, Theta(problem, x0, params, point.scales), point))
 
 
 def as_solution(point: Point) -> Solution:

@@ -1,6 +1,7 @@
 """The factor of an LQ problem with the least proximal weight, of a few, that makes it convex."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def convex_factor(
 
 
 def _forward(recursion, model, setting, first, smallest):
-    found = convex_factor(recursion, model, setting, first, smallest)
+    found: Any = convex_factor(recursion, model, setting, first, smallest)
     return found, (model, setting, found[1])
 
 

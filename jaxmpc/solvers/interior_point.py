@@ -1,7 +1,7 @@
 """A primal-dual interior point on the multiple-shooting form, for any constraints."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -155,10 +155,9 @@ class InteriorPoint:
         linear = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linear)
         if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
+            known = guess.dual.usable
             larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
-            scales = jax.tree.map(
-                lambda new, old: jnp.where(guess.dual.usable, new, old), larger, scales
-            )
+            scales = jax.tree.map(lambda new, old: jnp.where(known, new, old), larger, scales)
         setting = setting_of(problem, params, states, controls, scales)
         one = jnp.ones_like(x0, shape=())
         rows = rows_along(problem, states, controls, params).flat()
@@ -229,7 +228,8 @@ class InteriorPoint:
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
         first = jnp.where(state.failures > 0, _AFTER_FAILURE * smallest, 0.0)
         weights = (first, smallest)
-        matrices, proximal, convex = convex_factor(recursion, model, setting, *weights)
+        factorised: Any = convex_factor(recursion, model, setting, *weights)
+        matrices, proximal, convex = factorised
         found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
 
         near = residuals.largest() <= WORKING_PRECISION * tolerance
