@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.arguments import check_state
 from jaxmpc.closures import self_contained
 from jaxmpc.problem import Problem
-from jaxmpc.solve import default_solver
+from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, run
 from jaxmpc.solvers.options import check_positive
 from jaxmpc.solvers.start import starting_states
@@ -75,7 +75,7 @@ def _guess(window: int, problem: Problem, x0, params):
             jax.lax.dynamic_slice_in_dim(controls, start, window),
             jax.lax.dynamic_slice_in_dim(states, start, window + 1),
         )
-        found = run(_rough(default_solver(part)), part, states[start], params, guess)
+        found = run(_rough(InteriorPoint()), part, states[start], params, guess)
         states = jax.lax.dynamic_update_slice_in_dim(states, found.states, start, 0)
         controls = jax.lax.dynamic_update_slice_in_dim(controls, found.controls, start, 0)
         # What comes after the window is not planned yet: wait there.
