@@ -137,7 +137,7 @@ known.defvjp(_known_forward, _known_backward)
 def optimal_cost(theta: PyTree, rest: PyTree, point: KKTPoint) -> Float[Array, ""]:
     """The cost at the solution; its derivative is the Lagrangian's (the envelope theorem)."""
     problem, _, params, _ = eqx.combine(theta, rest)
-    return objective(problem, point.states, point.controls, params)
+    return objective(problem, point.states, point.controls, params)[0]
 
 
 def _cost_forward(theta, rest, point):

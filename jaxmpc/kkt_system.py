@@ -16,6 +16,9 @@ from jaxmpc.trajectory import BoundMultipliers, lagrangian_hessian, linearize
 from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 
 
+_NEAR = 1e-2  # of its scale: the farthest that a control held by a bound may be from it
+
+
 def point_of(theta: Theta, solution: Solution | Point) -> KKTPoint:
     """The KKT point of a solution, or of what a solver returned."""
     rows = join(without_control_bounds(theta.problem), theta.x0, solution.multipliers._asdict())
@@ -82,14 +85,16 @@ def free_controls(theta: Theta, point: KKTPoint) -> Bool[Array, "T m"]:
 def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipliers:
     """Decide by multiplier and distance: a bound is active if the first is the larger.
 
-    A distance is worth as many multipliers as the scales say. The multiplier of an active bound
-    balances the Lagrangian's gradient.
+    A distance is worth as many multipliers as the scales say; at a point that is not optimal a
+    gradient is no multiplier, and what is far from its bound is free. The multiplier of an active
+    bound balances the Lagrangian's gradient.
     """
     controls = point.controls
     lower, upper = theta.problem.limits(controls.dtype)
     gradient = lagrangian_control_gradient(theta, point)
-    worth = theta.scales.cost / theta.scales.controls**2
-    below, above = (worth * jnp.maximum(d, 0.0) for d in (controls - lower, upper - controls))
+    unit = theta.scales.controls
+    near = jnp.maximum(controls - lower, 0.0) / unit, jnp.maximum(upper - controls, 0.0) / unit
+    below, above = (jnp.where(d < _NEAR, d * theta.scales.cost / unit, jnp.inf) for d in near)
     return BoundMultipliers(
         lower=jnp.where(gradient > below, gradient, 0.0),
         upper=jnp.where(-gradient > above, -gradient, 0.0),

@@ -28,8 +28,8 @@ class Status(enum.IntEnum):
 _MESSAGES = {
     Status.converged: "Converged: the scaled KKT residual is below the tolerance.",
     Status.max_iterations: (
-        "Stopped at the iteration limit before the tolerance was reached. "
-        "(jaxmpc.diagnose says more; for long horizons try jaxmpc.receding_guess.)"
+        "Stopped at the iteration limit before the tolerance was reached: "
+        "jaxmpc.diagnose says more; for long horizons try jaxmpc.receding_guess."
     ),
     Status.line_search_failed: (
         "No step along the search direction lowered the cost: rounding limits the accuracy, "

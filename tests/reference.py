@@ -243,6 +243,19 @@ def kkt(problem, x0, params, states, controls, h=2e-4) -> KKT:
     return KKT(np.max(np.abs(step)) / scale, defect, outside, gradient, costates, cost)
 
 
+def stationarity_in_scales(problem, verdict: KKT, solution) -> float:
+    """The residual of a verdict in units of the solution's scales, as the solution reports it."""
+    lower, upper = _limits(problem)
+    controls, gradient = np.asarray(solution.controls), verdict.gradient
+    held = (controls <= lower) & (gradient > 0) | (controls >= upper) & (gradient < 0)
+    cost = float(solution.scales.cost)
+    gradient = np.abs(gradient) * np.asarray(solution.scales.controls) / cost
+    costates = np.abs(verdict.costates) * np.asarray(solution.scales.states) / cost
+    size = np.sum(costates) + np.sum(gradient[held])
+    scale = max(100.0, size / (costates.size + gradient.size)) / 100
+    return np.max(gradient[~held], initial=0.0) / scale
+
+
 def largest_violation(problem, x0, params, states, controls) -> float:
     """Of x_0, the dynamics, the bounds and all constraints; zero at a feasible trajectory."""
     states, controls = np.asarray(states, float), np.asarray(controls, float)

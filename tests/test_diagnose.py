@@ -286,7 +286,7 @@ def test_a_long_horizon():
     problem = build(horizon=150)
     solution = claimed(problem, X0, Status.max_iterations)
     only(lines_of(problem, X0, None, solution), "horizon of 150", "jaxmpc.receding_guess(problem")
-    no_line(lines_of(BASE, X0, None, solved(2)), "receding_guess")
+    no_line(lines_of(BASE, X0, None, solved(2)), "receding_guess(problem")
 
 
 # --- Costs without a minimum ---

@@ -34,7 +34,7 @@ def zero_rollout(case: Case) -> Trajectory:
 def cost_of_standing_still(case: Case) -> Float[Array, ""]:
     """The cost of staying at x0 with the same controls, whether or not the dynamics allow it."""
     states = jnp.tile(case.x0, (case.problem.horizon + 1, 1))
-    return objective(case.problem, states, _zero_controls(case), case.params)
+    return objective(case.problem, states, _zero_controls(case), case.params)[0]
 
 
 def _zero_controls(case: Case) -> Float[Array, "T m"]:

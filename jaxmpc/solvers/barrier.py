@@ -42,6 +42,7 @@ class RowModel(NamedTuple):
 
     weight: Float[Array, " N"]
     target: Float[Array, " N"]
+    regularization: Float[Array, " N"]  # delta, the part of 1 / weight that is not the problem's
 
 
 def expand(
@@ -114,7 +115,9 @@ def row_model(point: Iterate, values: Values, setting: Setting, mu) -> RowModel:
     answers = compliance[1:] * push[1:]
     target = values.rows + push[0] - answers[0] + answers[1]
     weight = 1 / jnp.where(present, whole, 1.0)
-    return RowModel(jnp.where(present, weight, 0.0), jnp.where(present, target, 0.0))
+    return RowModel(
+        jnp.where(present, weight, 0.0), jnp.where(present, target, 0.0), regularization
+    )
 
 
 def condensed(
@@ -141,14 +144,28 @@ def condensed(
 
 
 def direction(
-    matrices: Factor, expansion: Expansion, point: Iterate, values: Values, setting: Setting, mu
+    matrices: Factor,
+    expansion: Expansion,
+    point: Iterate,
+    values: Values,
+    setting: Setting,
+    mu: Float[Array, ""],
+    substitutions: int,
 ) -> Iterate:
-    """The change of every part of the iterate that one Newton step makes."""
+    """The change of every part of the iterate that one Newton step makes.
+
+    Each further substitution corrects what the regularization of the rows leaves (the method of
+    multipliers).
+    """
     rows = row_model(point, values, setting, mu)
-    model = condensed(expansion, point, values, setting, rows)
-    step = substitute(model, matrices, jnp.zeros_like(point.controls))
-    z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
-    dy = rows.weight * (expansion.rows.times(z, step.states[-1]).flat() + rows.target)
+    dy = jnp.zeros_like(rows.target)
+    for _ in range(substitutions):
+        corrected = rows._replace(target=rows.target + rows.regularization * dy)
+        model = condensed(expansion, point, values, setting, corrected)
+        step = substitute(model, matrices, jnp.zeros_like(point.controls))
+        z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
+        change = expansion.rows.times(z, step.states[-1]).flat()
+        dy = rows.weight * (change + corrected.target)
     compliance, push = _eliminated(setting, point, mu)
     slack = push[0] - compliance[0] * dy
     positive = jnp.stack([slack, compliance[1] * (dy + push[1]), compliance[2] * (push[2] - dy)])

@@ -41,8 +41,11 @@ def search(
 ) -> Search:
     """The longest acceptable step of Newton's direction, or its second-order correction."""
 
+    equalities = (problem.stage_equality, problem.terminal_equality)
+    substitutions = 1 if equalities == (None, None) else 2
+
     def newton(values: Values) -> Iterate:
-        return direction(matrices, expansion, point, values, setting, mu)
+        return direction(matrices, expansion, point, values, setting, mu, substitutions)
 
     change = newton(values)
     longest = _longest_step(point.positive, change.positive, mu)

@@ -181,23 +181,21 @@ class ILQR:
             violations=no_violations(state.nominal.states),
             residuals=state.conditions.residuals,
             tolerance=jnp.full_like(state.nominal.cost, tolerance),
-            scales=self._scales(state),
+            scales=scales_now(problem, state.scales, state.nominal.magnitude),
             cost=state.nominal.cost,
             gains=state.gains,
             status=state.status,
             iterations=state.iterations,
         )
 
-    def _scales(self, state: ILQRState) -> Scales:
-        return scales_now(state.scales, state.nominal.magnitude, state.nominal.controls.shape[0])
-
     def _judge(self, problem: Problem, state: ILQRState, linearization) -> ILQRState:
         nominal = state.nominal
         costate = costates(linearization)
         gradient = linearization.r + stagewise_transposed(linearization.B, costate[1:])
         lower, upper = problem.limits(nominal.cost.dtype)
+        scales = scales_now(problem, state.scales, nominal.magnitude)
         residuals, multipliers = kkt_residuals(
-            gradient, nominal.controls, costate, lower, upper, self._scales(state)
+            gradient, nominal.controls, costate, lower, upper, scales
         )
         conditions = Conditions(costate, multipliers, residuals)
         tolerance = default_tolerance(self.tolerance, nominal.cost.dtype)

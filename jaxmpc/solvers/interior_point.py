@@ -25,6 +25,7 @@ from jaxmpc.solvers.filter_search import search
 from jaxmpc.solvers.iterate import (
     Iterate,
     Setting,
+    Values,
     around,
     evaluate,
     relaxed,
@@ -32,6 +33,7 @@ from jaxmpc.solvers.iterate import (
     rows_at,
     scaled,
     setting_of,
+    units_of,
 )
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
 from jaxmpc.solvers.merit import Optimality, merit_of, optimality, violation_of_hard
@@ -46,7 +48,7 @@ from jaxmpc.solvers.options import (
 )
 from jaxmpc.solvers.report import print_interior_point
 from jaxmpc.solvers.start import starting_states
-from jaxmpc.trajectory import falls_without_limit, linearize, open_loop, scales_of
+from jaxmpc.trajectory import falls_without_limit, linearize, open_loop, scales_now, scales_of
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
 _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: after none
@@ -66,7 +68,8 @@ _RESTORED = 0.1  # the violation, in units of that at the start of a restoration
 class InteriorPointState(NamedTuple):
     """The iterate, the barrier parameter, and what the line search remembers."""
 
-    scales: Scales
+    scales: Scales  # of the start: the method's
+    judged: Scales  # those that `residuals` are in
     point: Iterate
     previous: Iterate  # the one before, to go back to
     met: Bool[Array, ""]  # whether the previous one meets the tolerance
@@ -181,6 +184,7 @@ class InteriorPoint:
         status = jnp.where(finite(values, linear), status, Status.non_finite)
         return InteriorPointState(
             scales=scales,
+            judged=scales,
             point=point,
             previous=point,
             met=count > 0,
@@ -209,15 +213,19 @@ class InteriorPoint:
         expansion = expand(problem, params, setting, point, self.hessian == "exact")
         last_mu = self.barrier / state.scales.cost * setting.unit
         measured = optimality(expansion, point, values, setting)
-        residuals = measured.residuals(last_mu, setting.unit)
+        now = self._scales(problem, state, values)
+        unit = setting.unit * now.cost / state.scales.cost
+        units = units_of(problem, point.states[0], now)
+        judged = optimality(expansion, point, values, setting._replace(units=units))
+        residuals = judged.residuals(last_mu, unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
         sharp = _sharper(tolerance, state.mu.dtype)
         met = residuals.largest() <= tolerance
         solved = met & (residuals.complementarity <= sharp)
         lost = state.met & ~met  # more was asked of the last point than rounding grants
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
-        least = jnp.maximum(last_mu, sharp * setting.unit / 10)
-        mu = _lowered(state.mu, measured, least, tolerance * setting.unit)
+        least = jnp.maximum(last_mu, sharp * unit / 10)
+        mu = _lowered(state.mu, measured, least, tolerance * unit)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)
         rows = row_model(point, values, setting, mu)
@@ -235,7 +243,7 @@ class InteriorPoint:
         near = residuals.largest() <= WORKING_PRECISION * tolerance
         small = convex & (proximal == 0) & (found.length <= small_step(mu.dtype))
         feasible = infeasibility <= small_step(mu.dtype)
-        near |= small & (mu <= tolerance * setting.unit) & (feasible | state.restoring)
+        near |= small & (mu <= tolerance * unit) & (feasible | state.restoring)
         nearly = jnp.where(near, state.nearly + 1, 0)
         solved |= nearly > _NEARLY
         infeasible = infeasibility > tolerance
@@ -248,16 +256,17 @@ class InteriorPoint:
             shown_size = jnp.where(moved, found.step_size, 0.0)
             print_interior_point(state, cost, residuals, infeasibility, mu, shown_size)
         failures = jnp.where(moved, 0, state.failures + convex).astype(jnp.int32)
-        now = merit_of(values, point, setting, mu)
+        merit = merit_of(values, point, setting, mu)
         before = state
         state = state._replace(
+            judged=now,
             previous=point,
             met=met & moved & ~state.restoring,
             nearly=nearly,
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
             proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
-            memory=filters.remember(memory, now, moved & ~found.by_objective),
+            memory=filters.remember(memory, merit, moved & ~found.by_objective),
             failures=failures,
             residuals=residuals._replace(feasibility=shown),
             held=measured.held,
@@ -283,6 +292,13 @@ class InteriorPoint:
         back = lost & (before.status == RUNNING)
         return jax.tree.map(lambda old, new: jnp.where(back, old, new), kept, state)
 
+    def _scales(self, problem: Problem, state: InteriorPointState, values: Values) -> Scales:
+        """Those that the point is judged in; where the violation is minimised, the start's."""
+        now = scales_now(problem, state.scales, values.magnitude)
+        return jax.tree.map(
+            lambda new, old: jnp.where(state.restoring, old, new), now, state.scales
+        )
+
     def terminate(self, state: InteriorPointState) -> Int[Array, ""]:
         """A `Status`, or RUNNING."""
         return state.status
@@ -292,7 +308,7 @@ class InteriorPoint:
         point = state.point
         multipliers = _multipliers(problem, params, state)
         # On the central path no control is on a bound, and elsewhere the states follow from them.
-        on_bounds = _on_bounds(problem, state.scales, point.controls, multipliers)
+        on_bounds = _on_bounds(problem, state.judged, point.controls, multipliers)
         settled = (state.status == Status.converged) & (self.barrier == 0)
         low, high = problem.limits(point.controls.dtype)
         controls = jnp.clip(jnp.where(settled, on_bounds, point.controls), low, high)
@@ -304,7 +320,7 @@ class InteriorPoint:
             violations=violations(problem, point.states, controls, params),
             residuals=state.residuals,
             tolerance=jnp.full_like(state.mu, default_tolerance(self.tolerance, state.mu.dtype)),
-            scales=state.scales,
+            scales=state.judged,
             cost=state.cost,
             gains=state.gains,
             status=state.status,
@@ -377,7 +393,7 @@ def _sharper(tolerance: float, dtype) -> float:
     """
     if jnp.finfo(dtype).bits < 64:
         return tolerance
-    return min(tolerance, max(tolerance / 100, 1e-11))
+    return min(tolerance, max(tolerance / 10, 1e-11))
 
 
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):

@@ -24,7 +24,8 @@ from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
 
 _PUSH = 1e-2  # the least positive variable at the start
-_NOISE = 8.0  # how many roundings of a quantity's size are no residual
+_NOISE = 8.0  # how many roundings of a state's size are no defect
+_NOISE_OF_ROWS = 1.0  # the same for rows, whose units may be larger than their terms
 _TIE_BREAK = 1e-5  # weight of the cost where the violation is minimised
 
 
@@ -86,7 +87,8 @@ class Setting(NamedTuple):
 class Values(NamedTuple):
     """The cost and the constraints' residuals at a point; those of absent rows are zero."""
 
-    cost: Float[Array, ""]  # not scaled
+    cost: Float[Array, ""]  # not scaled, nor is the sum of its terms' absolute values
+    magnitude: Float[Array, ""]
     penalty: Float[Array, ""]
     defects: Float[Array, "T n"]
     rows: Float[Array, " N"]
@@ -105,6 +107,11 @@ class Values(NamedTuple):
         return jnp.abs(self.defects) / units.states, jnp.abs(self.rows) / units.rows
 
 
+def units_of(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Units:
+    """The scales of states, controls and rows as units."""
+    return Units(scales.states, scales.controls, scales_of_rows(problem, x0, scales).flat())
+
+
 def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scales) -> Setting:
     """The problem as it stands, not scaled, and where it starts from."""
     x0 = states[0]
@@ -119,7 +126,7 @@ def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scale
     setting = Setting(
         scale=one,
         unit=one,
-        units=Units(scales.states, scales.controls, scales_of_rows(problem, x0, scales).flat()),
+        units=units_of(problem, x0, scales),
         near=Proximity(0 * one, states, controls),
         free=low < high,
         present=kinds.present,
@@ -187,19 +194,18 @@ def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate)
     far = setting.near.distance(states, controls, setting.units)
     away = 0.5 * setting.near.weight * sum(jnp.sum(distance**2) for distance in far)
     off = residual_of_rows(setting, point.positive, rows)
-    size = jnp.maximum(jnp.abs(states[1:]), setting.units.states)
+    size = jnp.max(jnp.abs(states), axis=0)
     return Values(
-        objective(problem, states, controls, params),
+        *objective(problem, states, controls, params),
         away + jnp.sum(setting.linear * excess + 0.5 * setting.quadratic * excess**2),
-        _beyond_rounding(simulated - states[1:], size),
-        _beyond_rounding(off, setting.units.rows),
+        _beyond_rounding(simulated - states[1:], _NOISE * size),
+        _beyond_rounding(off, _NOISE_OF_ROWS * setting.units.rows),
     )
 
 
 def _beyond_rounding(residual, size):
     """Zero for a residual that is rounding: an active row would make a large multiplier of it."""
-    noise = _NOISE * jnp.finfo(residual.dtype).eps * size
-    return jnp.where(jnp.abs(residual) <= noise, 0.0, residual)
+    return jnp.where(jnp.abs(residual) <= jnp.finfo(residual.dtype).eps * size, 0.0, residual)
 
 
 def around(

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.problem import Problem
-from jaxmpc.trajectory import Trajectory, magnitude, objective
+from jaxmpc.trajectory import Trajectory, objective
 
 WORSE = 1000.0  # how many times what standing still costs makes a simulation useless
 
@@ -19,7 +19,7 @@ def starting_states(
     """
     states, controls, cost, size = simulated
     still = jnp.broadcast_to(states[0], states.shape)
-    size_still = magnitude(problem, params, still, controls)
-    worse = (cost > objective(problem, still, controls, params)) & (size > WORSE * size_still)
+    cost_still, size_still = objective(problem, still, controls, params)
+    worse = (cost > cost_still) & (size > WORSE * size_still)
     useless = worse | ~jnp.isfinite(cost) | ~jnp.all(jnp.isfinite(states))
     return jnp.where(useless, still, states)

@@ -19,7 +19,6 @@ from jaxmpc.trajectory.rollout import (
 )
 from jaxmpc.trajectory.scales import (
     falls_without_limit as falls_without_limit,
-    magnitude as magnitude,
     scales_now as scales_now,
     scales_of as scales_of,
 )

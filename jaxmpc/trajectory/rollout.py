@@ -60,8 +60,9 @@ def objective(
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     params: PyTree,
-) -> Float[Array, ""]:
-    """The total cost of a trajectory, whether or not it satisfies the dynamics."""
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Cost and magnitude of a trajectory, whether or not it satisfies the dynamics."""
     times = jnp.arange(problem.horizon)
     stage = jax.vmap(problem.stage_cost, (0, 0, 0, None))(states[:-1], controls, times, params)
-    return jnp.sum(stage) + terminal_cost(problem, states[-1], params)
+    last = terminal_cost(problem, states[-1], params)
+    return jnp.sum(stage) + last, jnp.sum(jnp.abs(stage)) + jnp.abs(last)

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
-from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
 from jaxmpc.trajectory.constraints import CONTROL_BOUNDS, join, rows_jacobian, split
 from jaxmpc.trajectory.expansion import Linearization
+from jaxmpc.trajectory.rollout import objective
 
 _FUNCTIONS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
@@ -20,7 +21,6 @@ _OF_MEAN = 0.1  # the scale of the cost, as a part of the mean cost of a stage
 _PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
 _COARSEST = 2.0**-23  # the machine precision, float32's, in which they count in full
 _INACTIVE = 1e3  # bounds this much wider than a control can be of use say nothing of its size
-_LEAST = 1e-2  # the part of its first value that the scale of the cost may fall to
 _WITHOUT_LIMIT = 1e8  # how many times its scale a cost may fall below zero where controls are free
 
 
@@ -40,7 +40,7 @@ def scales_of(
     States: the median absolute value, or, if that is more, what controls of their scale move
     within a fifth of the horizon. Constraints: what changes by these scales move.
     """
-    total = magnitude(problem, params, states, controls)
+    _, total = objective(problem, states, controls, params)
     curvature = _curvature_of_controls(problem, params, states, controls)
     largest = jnp.max(jnp.abs(controls), axis=0)
     half = _half_range(problem, controls.dtype)
@@ -67,12 +67,20 @@ def scales_of(
     )
 
 
-def scales_now(scales: Scales, magnitude: Float[Array, ""], horizon: int) -> Scales:
-    """The scales after the cost has fallen; in fine precision its own falls, to a hundredth."""
-    now = _OF_MEAN * magnitude / (horizon + 1)
-    now = jnp.where(jnp.isfinite(now), now, scales.cost)
-    least = max(_LEAST, _part_of_moves(now.dtype))
-    return scales._replace(cost=jnp.clip(now, least * scales.cost, scales.cost))
+def scales_now(problem: Problem, scales: Scales, magnitude: Float[Array, ""]) -> Scales:
+    """The scales after the cost has fallen: a useless first trajectory makes them too coarse.
+
+    In fine precision that of the cost falls with it, and all that was measured by the cost as its
+    root; ranges between bounds stay what they are.
+    """
+    now = _OF_MEAN * magnitude / (problem.horizon + 1) / scales.cost
+    fall = jnp.clip(jnp.where(jnp.isfinite(now), now, 1.0), _part_of_moves(now.dtype), 1.0)
+    root = jnp.sqrt(fall)
+    fallen = jax.tree.map(lambda scale: root * scale, scales)
+    by_cost = scales.controls < _half_range(problem, now.dtype)
+    return fallen._replace(
+        cost=fall * scales.cost, controls=jnp.where(by_cost, fallen.controls, scales.controls)
+    )
 
 
 def _part_of_moves(dtype) -> float:
@@ -85,13 +93,6 @@ def falls_without_limit(
     """Whether nothing seems to hold the cost back: it is far below zero, and a control is free."""
     free = jnp.any(jnp.isinf(_half_range(problem, cost.dtype)))
     return free & (cost < -_WITHOUT_LIMIT * (problem.horizon + 1) * scales.cost / _OF_MEAN)
-
-
-def magnitude(problem: Problem, params: PyTree, states, controls) -> Float[Array, ""]:
-    """The sum of the absolute values of the cost's terms."""
-    times = jnp.arange(problem.horizon)
-    stage = jax.vmap(problem.stage_cost, (0, 0, 0, None))(states[:-1], controls, times, params)
-    return jnp.sum(jnp.abs(stage)) + jnp.abs(terminal_cost(problem, states[-1], params))
 
 
 def _curvature_of_controls(problem: Problem, params, states, controls) -> Float[Array, " m"]:
