@@ -15,7 +15,6 @@ from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import BoundMultipliers, lagrangian_hessian, linearize
 from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 
-
 _NEAR = 1e-2  # of its scale: the farthest that a control held by a bound may be from it
 
 
