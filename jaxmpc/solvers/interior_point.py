@@ -157,6 +157,7 @@ class InteriorPoint:
             states = guess.states.at[0].set(x0)
         linear = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linear)
+        scales = scales._replace(cost=jnp.maximum(scales.cost, self.barrier))
         if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
             known = guess.dual.usable
             larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
@@ -294,7 +295,9 @@ class InteriorPoint:
 
     def _scales(self, problem: Problem, state: InteriorPointState, values: Values) -> Scales:
         """Those that the point is judged in; where the violation is minimised, the start's."""
-        now = scales_now(problem, state.scales, values.magnitude)
+        prices = values.penalty / state.original.scale
+        now = scales_now(problem, state.scales, values.magnitude + prices)
+        now = now._replace(cost=jnp.maximum(now.cost, self.barrier))
         return jax.tree.map(
             lambda new, old: jnp.where(state.restoring, old, new), now, state.scales
         )
