@@ -38,3 +38,4 @@ from jaxmpc.solution import (
 from jaxmpc.solve import solve as solve
 from jaxmpc.solvers.ilqr import ILQR as ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint as InteriorPoint
+from jaxmpc.solvers.sqp import SQP as SQP

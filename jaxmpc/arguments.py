@@ -9,6 +9,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
+from jaxmpc.solvers.sqp import SQP
 
 
 def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) -> jax.Array:
@@ -16,11 +17,11 @@ def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) 
     _check_type("problem", problem, Problem)
     x0 = check_state(x0)
     if solver is not None:
-        _check_type("solver", solver, ILQR | InteriorPoint)
-    if isinstance(solver, ILQR) and problem.has_general_constraints:
+        _check_type("solver", solver, ILQR | InteriorPoint | SQP)
+    if isinstance(solver, ILQR | SQP) and problem.has_general_constraints:
         raise ValueError(
-            "jaxmpc.solve: solver is ILQR, which has no constraints but control_bounds; for this "
-            "problem leave solver out, or use InteriorPoint."
+            f"jaxmpc.solve: solver is {type(solver).__name__}, which has no constraints but "
+            "control_bounds; for this problem leave solver out, or use InteriorPoint."
         )
     _check_type("adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     if warm_start is not None:

@@ -20,9 +20,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.refill import Iteration, run_many
 from jaxmpc.solution import Solution
 from jaxmpc.solve import as_solution, attached, default_solver, full_guess, guess_of
-from jaxmpc.solvers.ilqr import ILQR
-from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import RUNNING, unroll
+from jaxmpc.solvers.loop import RUNNING, Solver, unroll
 from jaxmpc.solvers.options import check_positive
 
 _CACHE = 2**18  # bytes of matrices that a CPU core works on at once
@@ -41,7 +39,7 @@ class _Element(NamedTuple):
 class _Plan(NamedTuple):
     """How to solve: static."""
 
-    solver: ILQR | InteriorPoint
+    solver: Solver
     adjoint: ImplicitAdjoint | UnrolledAdjoint
     chunk_size: int
     mesh: Mesh | None
@@ -56,7 +54,7 @@ def solve_batch(
     controls: Float[Array, "B T m"] | None = None,
     states: Float[Array, "B T1 n"] | None = None,
     warm_start: Solution | None = None,
-    solver: ILQR | InteriorPoint | None = None,
+    solver: Solver | None = None,
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),
     mesh: Mesh | None = None,
     chunk_size: int | None = None,
@@ -195,7 +193,7 @@ def _on_a_device(plan: _Plan, problem: Problem, shared, elements: _Element) -> S
     return in_chunks(differentiated, (elements, points), plan.chunk_size)
 
 
-def iteration_of(solver: ILQR | InteriorPoint, whole: Callable) -> Iteration:
+def iteration_of(solver: Solver, whole: Callable) -> Iteration:
     """A solver's iteration for elements, of which `whole` makes (problem, x0, params, guess)."""
 
     def step(element, state):

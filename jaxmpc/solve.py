@@ -14,7 +14,8 @@ from jaxmpc.smoothing import smoothed
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import Guess, Point, WarmStart, run, unroll
+from jaxmpc.solvers.loop import Guess, Point, Solver, WarmStart, run, unroll
+from jaxmpc.solvers.sqp import SQP
 
 
 def solve(
@@ -25,7 +26,7 @@ def solve(
     controls: Float[Array, "T m"] | None = None,
     states: Float[Array, "T1 n"] | None = None,
     warm_start: Solution | None = None,
-    solver: ILQR | InteriorPoint | None = None,
+    solver: Solver | None = None,
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),
 ) -> Solution:
     """Find the controls that minimise the problem's cost; the result is differentiable.
@@ -41,11 +42,11 @@ def solve(
             that are not finite become zero, so a failed solution is a safe guess.
         states: [T+1, n], guessed states, which need not satisfy the dynamics.
         warm_start: an earlier solution of a problem of the same sizes; `controls` and `states`
-            override it. `InteriorPoint` starts from its states and multipliers too, if it
-            converged.
+            override it. Its multipliers are used too if it converged, and its states, both
+            but by `ILQR`, which rolls its controls out.
         solver: None picks one: `InteriorPoint()` for problems with constraints other than control
-            bounds, `ILQR()` for the others. `InteriorPoint()` takes longer there, and is the one to
-            try where `ILQR` gets lost: unstable dynamics, long horizons, many active bounds.
+            bounds, `SQP()` for the others. `ILQR()` takes less time there where the dynamics are
+            tame and horizons short, and every state that it returns is a simulated one.
         adjoint: how the solution is differentiated.
 
     Returns:
@@ -60,7 +61,7 @@ def solve(
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
 
     Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
-    planning and control'; Tassa, Mansard and Todorov (2014) for the solver.
+    planning and control'. The solvers name theirs.
     """
     x0 = check_arguments(problem, x0, controls, states, warm_start, solver, adjoint)
     solver = solver or default_solver(problem)
@@ -70,9 +71,9 @@ def solve(
     return function(solver, adjoint, problem, x0, params, guess)
 
 
-def default_solver(problem: Problem) -> ILQR | InteriorPoint:
+def default_solver(problem: Problem) -> InteriorPoint | SQP:
     """What solves a problem unless somebody says otherwise."""
-    return InteriorPoint() if problem.has_general_constraints else ILQR()
+    return InteriorPoint() if problem.has_general_constraints else SQP()
 
 
 def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:
@@ -80,7 +81,7 @@ def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:
     dual = None
     if warm_start is not None:
         controls = warm_start.controls if controls is None else controls
-        if isinstance(solver, InteriorPoint):
+        if not isinstance(solver, ILQR):
             states = warm_start.states if states is None else states
             dual = WarmStart(
                 warm_start.costates, warm_start.multipliers, warm_start.scales, warm_start.converged

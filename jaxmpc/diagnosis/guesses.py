@@ -4,8 +4,6 @@ import numpy as np
 
 from jaxmpc.diagnosis.case import Case, cost_of_standing_still, zero_rollout
 from jaxmpc.solution import Status
-from jaxmpc.solve import default_solver
-from jaxmpc.solvers.interior_point import InteriorPoint
 
 _RUNAWAY = 1e6  # times the size of x0
 _LONG = 150  # stages
@@ -33,10 +31,10 @@ def useless_guess(case: Case) -> list[str]:
         f"Try states=jnp.tile(x0, (T+1, 1)), with T the horizon: the rollout of zero controls "
         f"{what}, standing still {'costs ' if not finite else ''}{standing:.2g}."
     )
-    if isinstance(default_solver(case.problem), InteriorPoint) and runs_away:
+    if runs_away:
         line += (
-            " InteriorPoint starts so by itself: if that was the solver, guess states that lead to "
-            "the goal (a straight line, say)."
+            " SQP and InteriorPoint start so by themselves: if that was the solver, guess states "
+            "that lead to the goal (a straight line, say)."
         )
     return [line]
 

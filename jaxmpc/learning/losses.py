@@ -15,8 +15,7 @@ from jaxmpc.batch import solve_batch
 from jaxmpc.learning.examples import Examples
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
-from jaxmpc.solvers.ilqr import ILQR
-from jaxmpc.solvers.interior_point import InteriorPoint
+from jaxmpc.solvers.loop import Solver
 from jaxmpc.trajectory import open_loop
 
 
@@ -67,7 +66,7 @@ class Imitation(eqx.Module):
     on_states: Any = 0.0
     params_of: Callable | None = eqx.field(static=True, default=None)
     params_axes: PyTree = eqx.field(static=True, default=0)
-    solver: ILQR | InteriorPoint | None = None
+    solver: Solver | None = None
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint()
     from_examples: bool = eqx.field(static=True, default=False)
     warm: bool = eqx.field(static=True, default=True)

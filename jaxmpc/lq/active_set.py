@@ -5,7 +5,6 @@ Near the answer a few exchanges of sides find it (block principal pivoting; Judi
 ch. 5), and pivoting finishes. Every trip through the one loop is one Riccati recursion.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ from jaxmpc.lq.factorization import factor, substitute
 from jaxmpc.lq.pivoting import Pivoting, exchange, preferred_sides
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import Recursion
-from jaxmpc.lq.riccati import LQSolution
+from jaxmpc.lq.riccati import Factor, LQSolution
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.refill import Iteration
 
@@ -42,7 +41,9 @@ class _Interior(NamedTuple):
     trips: Int[Array, ""]
 
 
-class _Search(NamedTuple):
+class Search(NamedTuple):
+    """How far the search for the sides is."""
+
     phase: Int[Array, ""]
     trips: Int[Array, ""]  # of this phase
     pivoting: Pivoting
@@ -87,20 +88,31 @@ def search(recursion: Recursion, exchanges: int) -> Iteration:
     `exchanges`: how many sides to try from the guess before the interior point takes over.
     """
     return Iteration(
-        start=_start,
-        step=partial(_step, recursion, exchanges),
+        start=start,
+        step=lambda question, search: trip(recursion, exchanges, question, search)[0],
         running=lambda search: search.phase < _DONE,
         finish=lambda _, search: Answer(search.pivoting.side, search.phase == _DONE),
     )
 
 
-def _start(question: Question) -> _Search:
+def ended(search: Search) -> Bool[Array, ""]:
+    """Whether there is nothing left to try."""
+    return search.phase >= _DONE
+
+
+def failed(search: Search) -> Bool[Array, ""]:
+    """Whether the search has ended without an answer, as it does where nothing is convex."""
+    return search.phase == _FAILED
+
+
+def start(question: Question) -> Search:
+    """Nothing tried but the guess."""
     _, lower, upper, guess = question
     box, u = _box(lower, upper)
     zero = jnp.zeros_like(u[0, 0])
     side = jnp.where(box.pinned, -1, guess)
     phase = jnp.sum(side) * 0  # an integer that varies over a batch as the data does
-    return _Search(
+    return Search(
         phase=phase + _PIVOT,
         trips=phase,
         pivoting=pivoting.start(side),
@@ -108,10 +120,15 @@ def _start(question: Question) -> _Search:
     )
 
 
-def _step(recursion: Recursion, exchanges: int, question: Question, search: _Search) -> _Search:
-    """One Riccati recursion, for whatever the phase wants of it."""
+def trip(
+    recursion: Recursion, exchanges: int, question: Question, search: Search
+) -> tuple[Search, Factor]:
+    """One Riccati recursion, for whatever the phase wants of it, and its factor.
+
+    Once the search is done that is the factor of the problem with the answer's sides held.
+    """
     problem, lower, upper, _ = question
-    box, start = _box(lower, upper)
+    box, center = _box(lower, upper)
     phase, inside, side = search.phase, search.interior, search.pivoting.side
     centered = phase == _INTERIOR
     pivots = (phase == _PIVOT) | (phase == _FINISH)
@@ -123,27 +140,29 @@ def _step(recursion: Recursion, exchanges: int, question: Question, search: _Sea
     at_bound = jnp.where(side < 0, lower, 0.0) + jnp.where(side > 0, upper, 0.0)
     free = jnp.where(pivots, side == 0, centered & ~box.pinned)
     matrices = factor(weighted, free, recursion)
-    solution = substitute(weighted, matrices, jnp.where(pivots, at_bound, start))
+    solution = substitute(weighted, matrices, jnp.where(pivots, at_bound, center))
     gradient = control_gradient(problem, solution)
     rather = _preferred(problem, solution, gradient, side, lower, upper)
     nearer = _interior_step(box, inside, solution.controls)
-    begun = _interior_start(box, start, gradient)
+    begun = _interior_start(box, center, gradient)
     inside = _chosen(centered, nearer, _chosen(phase == _START, begun, inside))
     trips = search.trips + 1
-    settled = pivots & jnp.all(rather == side)
+    convex = matrices.is_convex()
+    settled = pivots & convex & jnp.all(rather == side)
     ends = jnp.where(settled, _DONE, _FAILED)
     following = _next_phase(phase, inside, trips, exchanges)
-    following = jnp.where(settled | ~matrices.is_convex(), ends, following).astype(phase.dtype)
+    following = jnp.where(settled | ~convex, ends, following).astype(phase.dtype)
     sides = _chosen(pivots, exchange(search.pivoting, rather), search.pivoting)
     begins = centered & (following == _FINISH)
     inside = inside._replace(calm=jnp.where(begins, 0, inside.calm))
     near = pivoting.start(inside.side)
-    return _Search(
+    after = Search(
         phase=following,
         trips=jnp.where(following == phase, trips, 0),
         pivoting=_chosen(begins, near, sides),
         interior=inside,
     )
+    return after, matrices
 
 
 def _next_phase(phase, inside: _Interior, trips, exchanges: int):

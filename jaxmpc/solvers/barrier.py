@@ -151,9 +151,11 @@ def direction(
     setting: Setting,
     mu: Float[Array, ""],
     substitutions: int,
+    fixed: Float[Array, "T m"],
 ) -> Iterate:
     """The change of every part of the iterate that one Newton step makes.
 
+    `fixed` is that of the controls that are not free.
     Each further substitution corrects what the regularization of the rows leaves (the method of
     multipliers).
     """
@@ -162,7 +164,7 @@ def direction(
     for _ in range(substitutions):
         corrected = rows._replace(target=rows.target + rows.regularization * dy)
         model = condensed(expansion, point, values, setting, corrected)
-        step = substitute(model, matrices, jnp.zeros_like(point.controls))
+        step = substitute(model, matrices, fixed)
         z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
         change = expansion.rows.times(z, step.states[-1]).flat()
         dy = rows.weight * (change + corrected.target)

@@ -11,9 +11,15 @@ from jaxmpc.lq.factorization import factor
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.recursion import Recursion
 from jaxmpc.lq.riccati import Factor
-from jaxmpc.solvers.iterate import Setting
+from jaxmpc.solvers.iterate import Setting, Units
 
 _RAISE, _TRIES = 8.0, 4
+
+
+def with_proximal(model: LQProblem, units: Units, weight: Float[Array, ""]) -> LQProblem:
+    """A model with weight / 2 times the squared length of states and controls, in their units."""
+    on_states, on_controls = weight / units.states**2, weight / units.controls**2
+    return model._replace(Q=model.Q + jnp.diag(on_states), R=model.R + jnp.diag(on_controls))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -60,7 +66,4 @@ convex_factor.defvjp(_forward, _backward)
 
 
 def _proximal_factor(recursion: Recursion, model: LQProblem, setting: Setting, weight) -> Factor:
-    on_states = jnp.diag(weight / setting.units.states**2)
-    on_controls = jnp.diag(weight / setting.units.controls**2)
-    heavier = model._replace(Q=model.Q + on_states, R=model.R + on_controls)
-    return factor(heavier, setting.free, recursion)
+    return factor(with_proximal(model, setting.units, weight), setting.free, recursion)

@@ -1,10 +1,10 @@
-"""The interior point's line search: a grid of step sizes at once, judged by the filter."""
+"""The line search of multiple shooting: a grid of step sizes at once, judged by the filter."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.lq.riccati import Factor
 from jaxmpc.problem import Problem
@@ -16,6 +16,25 @@ from jaxmpc.solvers.merit import merit_of, slope_of
 
 _STEP_SIZES = 14
 _KEEP = 1e10  # how far a multiplier may be from mu / its variable
+
+
+class Box(NamedTuple):
+    """Bounds of the controls that are no rows, and the side where a full step ends."""
+
+    lower: Float[Array, "T m"]
+    upper: Float[Array, "T m"]
+    side: Int[Array, "T m"]
+
+    def change(self, controls) -> Float[Array, "T m"]:
+        """From the controls to the bounds that they are to end on; zero for the others."""
+        ends = jnp.where(self.side < 0, self.lower, self.upper)
+        return jnp.where(self.side != 0, ends - controls, 0.0)
+
+    def inside(self, controls, size) -> Float[Array, "T m"]:
+        """The controls within the bounds; after a full step, at them to the last bit."""
+        ends = jnp.where(self.side < 0, self.lower, self.upper)
+        controls = jnp.clip(controls, self.lower, self.upper)
+        return jnp.where((self.side != 0) & (size == 1), ends, controls)
 
 
 class Search(NamedTuple):
@@ -38,19 +57,24 @@ def search(
     values: Values,
     matrices: Factor,
     mu: Float[Array, ""],
+    box: Box | None = None,
 ) -> Search:
-    """The longest acceptable step of Newton's direction, or its second-order correction."""
+    """The longest acceptable step of Newton's direction, or its second-order correction.
+
+    Without a box the bounds of the controls are rows, or there are none.
+    """
+    fixed = jnp.zeros_like(point.controls) if box is None else box.change(point.controls)
 
     equalities = (problem.stage_equality, problem.terminal_equality)
     substitutions = 1 if equalities == (None, None) else 2
 
     def newton(values: Values) -> Iterate:
-        return direction(matrices, expansion, point, values, setting, mu, substitutions)
+        return direction(matrices, expansion, point, values, setting, mu, substitutions, fixed)
 
     change = newton(values)
     longest = _longest_step(point.positive, change.positive, mu)
     sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=mu.dtype)
-    trials = jax.vmap(lambda size: _moved(point, change, size))(sizes)
+    trials = jax.vmap(lambda size: _moved(point, change, size, box))(sizes)
     trial_values = jax.vmap(lambda trial: evaluate(problem, params, setting, trial))(trials)
     merits = jax.vmap(lambda v, trial: merit_of(v, trial, setting, mu))(trial_values, trials)
     now = merit_of(values, point, setting, mu)
@@ -61,7 +85,7 @@ def search(
     after = jax.tree.map(lambda leaf: leaf[0], trial_values)
     correction = newton(jax.tree.map(lambda old, new: longest * old + new, values, after))
     size = _longest_step(point.positive, correction.positive, mu)
-    corrected = _moved(point, correction, size)
+    corrected = _moved(point, correction, size, box)
     corrected_values = evaluate(problem, params, setting, corrected)
     corrected_merit = merit_of(corrected_values, corrected, setting, mu)
     good, good_objective = filters.judge(memory, now, corrected_merit, longest, slope)
@@ -90,10 +114,11 @@ def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:
     return jnp.min(jnp.where(falls, ratio, jnp.inf), initial=1.0)
 
 
-def _moved(point: Iterate, change: Iterate, size) -> Iterate:
+def _moved(point: Iterate, change: Iterate, size, box: Box | None) -> Iterate:
+    controls = point.controls + size * change.controls
     return point._replace(
         states=point.states + size * change.states,
-        controls=point.controls + size * change.controls,
+        controls=controls if box is None else box.inside(controls, size),
         positive=point.positive + size * change.positive,
     )
 

@@ -47,8 +47,8 @@ from jaxmpc.solvers.options import (
     small_step,
 )
 from jaxmpc.solvers.report import print_interior_point
-from jaxmpc.solvers.start import starting_states
-from jaxmpc.trajectory import falls_without_limit, linearize, open_loop, scales_now, scales_of
+from jaxmpc.solvers.start import begin
+from jaxmpc.trajectory import falls_without_limit, scales_now
 from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
 _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: after none
@@ -151,17 +151,8 @@ class InteriorPoint:
         low, high = problem.limits(x0.dtype)
         possible = jnp.all(low <= high)  # False for NaN
         controls = _inside(guess.controls, low, high)
-        if guess.states is None:
-            states = starting_states(problem, params, open_loop(problem, x0, params, controls))
-        else:
-            states = guess.states.at[0].set(x0)
-        linear = linearize(problem, states, controls, params)
-        scales = scales_of(problem, params, states, controls, linear)
+        states, linear, scales = begin(problem, x0, params, controls, guess)
         scales = scales._replace(cost=jnp.maximum(scales.cost, self.barrier))
-        if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
-            known = guess.dual.usable
-            larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
-            scales = jax.tree.map(lambda new, old: jnp.where(known, new, old), larger, scales)
         setting = setting_of(problem, params, states, controls, scales)
         one = jnp.ones_like(x0, shape=())
         rows = rows_along(problem, states, controls, params).flat()

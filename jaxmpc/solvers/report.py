@@ -31,6 +31,27 @@ def print_iteration(state, search):
     )
 
 
+_SQP = (
+    f"{'iteration':>9} {'cost':>16} {'stationarity':>13} {'infeasible by':>14} "
+    f"{'step size':>10} {'proximal':>9}"
+)
+
+
+def print_sqp(state, cost, residuals, proximal, step_size):
+    """Print a row for an SQP's state and the step that is about to be taken."""
+
+    def row(iteration, cost, residuals, proximal, step_size):
+        if iteration == 0:
+            print(_SQP)
+        step = "-" if step_size == 0 else f"{step_size:.4g}"
+        print(
+            f"{iteration:9d} {cost:16.9g} {residuals.stationarity:13.3e} "
+            f"{residuals.feasibility:14.3e} {step:>10} {proximal:9.1e}"
+        )
+
+    jax.debug.callback(row, state.iterations, cost, residuals, proximal, step_size, ordered=False)
+
+
 _INTERIOR_POINT = (
     f"{'iteration':>9} {'cost':>16} {'stationarity':>13} {'infeasible by':>14} "
     f"{'step size':>10} {'barrier':>9}"

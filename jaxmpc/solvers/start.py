@@ -1,10 +1,20 @@
-"""The states that a solver starts from when none are guessed."""
+"""Where the multiple-shooting solvers start: the first states, and the scales measured there."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.problem import Problem
-from jaxmpc.trajectory import Trajectory, objective
+from jaxmpc.solution import Scales
+from jaxmpc.solvers.loop import Guess
+from jaxmpc.trajectory import (
+    Linearization,
+    Trajectory,
+    linearize,
+    objective,
+    open_loop,
+    scales_of,
+)
 
 WORSE = 1000.0  # how many times what standing still costs makes a simulation useless
 
@@ -23,3 +33,24 @@ def starting_states(
     worse = (cost > cost_still) & (size > WORSE * size_still)
     useless = worse | ~jnp.isfinite(cost) | ~jnp.all(jnp.isfinite(states))
     return jnp.where(useless, still, states)
+
+
+def begin(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    controls: Float[Array, "T m"],
+    guess: Guess,
+) -> tuple[Float[Array, "T1 n"], Linearization, Scales]:
+    """The guessed states, or those that the controls lead to, what is linear there, its scales."""
+    if guess.states is None:
+        states = starting_states(problem, params, open_loop(problem, x0, params, controls))
+    else:
+        states = guess.states.at[0].set(x0)
+    linear = linearize(problem, states, controls, params)
+    scales = scales_of(problem, params, states, controls, linear)
+    if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
+        known = guess.dual.usable
+        larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
+        scales = jax.tree.map(lambda new, old: jnp.where(known, new, old), larger, scales)
+    return states, linear, scales

@@ -1,0 +1,82 @@
+"""The factor of an LQ problem with bounded controls: active bounds and proximal weight at once."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxmpc.lq import active_set
+from jaxmpc.lq.active_set import Question
+from jaxmpc.lq.factorization import factor
+from jaxmpc.lq.recursion import Recursion
+from jaxmpc.lq.riccati import Factor
+from jaxmpc.solvers.convex_factor import with_proximal
+from jaxmpc.solvers.iterate import Units
+
+_RAISE, _TRIES = 10.0, 6
+_EXCHANGES = 20  # of sides, before an interior point looks for them
+
+
+class Found(NamedTuple):
+    """The factor, on which side of its bounds each control ends, and the proximal weight."""
+
+    matrices: Factor
+    side: Int[Array, "T m"]  # -1 / 1: at the lower / upper bound
+    proximal: Float[Array, ""]
+    convex: Bool[Array, ""]  # whether there is a minimiser; the rest means nothing if not
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def bounded_factor(
+    recursion: Recursion,
+    question: Question,
+    units: Units,
+    first: Float[Array, ""],
+    smallest: Float[Array, ""],
+) -> Found:
+    """Minimise over the bounds, with the least proximal weight of a few that makes that convex.
+
+    A proximal term of weight `first` on states and controls (in their units), then `smallest` and
+    more. Every trip of the one loop is one Riccati recursion: where neither the sides nor the
+    convexity of the last iteration have changed, one is all that it takes. Its derivative is that
+    of the last attempt, as if sides and weight had been given.
+    """
+
+    def trip(carry):
+        search, _, weight, tries, _ = carry
+        attempt = question._replace(problem=with_proximal(question.problem, units, weight))
+        search, matrices = active_set.trip(recursion, _EXCHANGES, attempt, search)
+        again = active_set.failed(search) & (tries < _TRIES)
+        begun = active_set.start(question)
+        search = jax.tree.map(lambda new, old: jnp.where(again, new, old), begun, search)
+        raised = jnp.where(again, jnp.maximum(smallest, _RAISE * weight), weight)
+        return search, matrices, raised, tries + again, active_set.ended(search)
+
+    search = active_set.start(question)
+    none = jnp.zeros_like(search.trips)
+    shapes = jax.eval_shape(lambda: factor(question.problem, question.side == 0, recursion))
+    # Made of the data, as the loop's results are: over devices they vary as it does.
+    blank = jax.tree.map(lambda leaf: jnp.broadcast_to(none, leaf.shape).astype(leaf.dtype), shapes)
+    carry = (search, blank, first, none, none > 0)
+    search, matrices, weight, _, _ = jax.lax.while_loop(lambda carry: ~carry[4], trip, carry)
+    return Found(matrices, search.pivoting.side, weight, ~active_set.failed(search))
+
+
+def _forward(recursion, question, units, first, smallest):
+    found: Any = bounded_factor(recursion, question, units, first, smallest)
+    return found, (question.problem, units, found)
+
+
+def _backward(recursion, residuals, cotangents):
+    model, units, found = residuals
+
+    def matrices(model):
+        return factor(with_proximal(model, units, found.proximal), found.side == 0, recursion)
+
+    _, pull = jax.vjp(matrices, model)
+    return Question(*pull(cotangents.matrices), None, None, None), None, None, None
+
+
+bounded_factor.defvjp(_forward, _backward)
