@@ -15,7 +15,6 @@ from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, Point, Solver, WarmStart, run, unroll
-from jaxmpc.solvers.sqp import SQP
 
 
 def solve(
@@ -45,8 +44,8 @@ def solve(
             override it. Its multipliers are used too if it converged, and its states, both
             but by `ILQR`, which rolls its controls out.
         solver: None picks one: `InteriorPoint()` for problems with constraints other than control
-            bounds, `SQP()` for the others. `ILQR()` takes less time there where the dynamics are
-            tame and horizons short, and every state that it returns is a simulated one.
+            bounds, `ILQR()` for the others. `SQP()` is the one to try where `ILQR` gets lost:
+            unstable dynamics, long horizons, many active bounds, linear problems.
         adjoint: how the solution is differentiated.
 
     Returns:
@@ -71,9 +70,9 @@ def solve(
     return function(solver, adjoint, problem, x0, params, guess)
 
 
-def default_solver(problem: Problem) -> InteriorPoint | SQP:
+def default_solver(problem: Problem) -> ILQR | InteriorPoint:
     """What solves a problem unless somebody says otherwise."""
-    return InteriorPoint() if problem.has_general_constraints else SQP()
+    return InteriorPoint() if problem.has_general_constraints else ILQR()
 
 
 def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:

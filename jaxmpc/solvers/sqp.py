@@ -78,7 +78,7 @@ class _Judged(NamedTuple):
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class SQP:
-    """Sequential quadratic programming; the default where controls are bounded, or nothing is.
+    """Sequential quadratic programming, where controls are bounded or nothing is.
 
     States and controls are both unknowns, so that unstable dynamics and long horizons do no harm
     and guessed states need not satisfy the dynamics. Each iteration minimises a quadratic model
