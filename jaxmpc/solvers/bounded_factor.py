@@ -76,7 +76,9 @@ def _backward(recursion, residuals, cotangents):
         return factor(with_proximal(model, units, found.proximal), found.side == 0, recursion)
 
     _, pull = jax.vjp(matrices, model)
-    return Question(*pull(cotangents.matrices), None, None, None), None, None, None
+    (of_model,) = pull(cotangents.matrices)
+    unmoved: Any = None
+    return Question(of_model, unmoved, unmoved, unmoved), None, None, None
 
 
 bounded_factor.defvjp(_forward, _backward)
