@@ -15,6 +15,7 @@ from bench.robust.ipopt import nlp_of
 SOLVERS = {
     "default": None,
     "ilqr": jaxmpc.ILQR(),
+    "sqp": jaxmpc.SQP(),
     "interior": jaxmpc.InteriorPoint(),
 }
 _STATIONARY, _FEASIBLE = 1e-6, 1e-7  # what the check of `converged` grants
@@ -22,7 +23,7 @@ _STATIONARY, _FEASIBLE = 1e-6, 1e-7  # what the check of `converged` grants
 
 def possible(solver: str, family: str) -> bool:
     """Whether a solver takes the family's constraints."""
-    return solver != "ilqr" or family == "box"
+    return solver not in ("ilqr", "sqp") or family == "box"
 
 
 def solve(draw: Draw, solver: str) -> dict[str, Any]:

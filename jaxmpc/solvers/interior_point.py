@@ -38,6 +38,10 @@ from jaxmpc.solvers.iterate import (
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
 from jaxmpc.solvers.merit import Optimality, merit_of, optimality, violation_of_hard
 from jaxmpc.solvers.options import (
+    AFTER_FAILURE,
+    FAILURES,
+    LARGEST_PROXIMAL,
+    NEARLY,
     WORKING_PRECISION,
     check_bool,
     check_choice,
@@ -56,11 +60,8 @@ _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
 _WORTH = 1.0  # of the cost's scale in the barrier problem, where that makes no gradient too large
-_FIRST_PROXIMAL, _LARGEST_PROXIMAL = 1e-4, 1e20
-_AFTER_FAILURE = 30.0  # the proximal weight after a failed line search, in units of the last one
-_FAILURES = 8  # line searches that may fail in a row
-_FAILURES_INFEASIBLE = 2  # the same, before the violation is minimised
-_NEARLY = 10  # iterations within WORKING_PRECISION, after which rounding is to blame
+_FIRST_PROXIMAL = 1e-4
+_FAILURES_INFEASIBLE = 2  # line searches that may fail before the violation is minimised
 _RESTORATIONS = 5
 _RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
 
@@ -226,7 +227,7 @@ class InteriorPoint:
         recursion = choose(self.riccati, horizon, n, m)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
-        first = jnp.where(state.failures > 0, _AFTER_FAILURE * smallest, 0.0)
+        first = jnp.where(state.failures > 0, AFTER_FAILURE * smallest, 0.0)
         weights = (first, smallest)
         factorised: Any = convex_factor(recursion, model, setting, *weights)
         matrices, proximal, convex = factorised
@@ -237,7 +238,7 @@ class InteriorPoint:
         feasible = infeasibility <= small_step(mu.dtype)
         near |= small & (mu <= tolerance * unit) & (feasible | state.restoring)
         nearly = jnp.where(near, state.nearly + 1, 0)
-        solved |= nearly > _NEARLY
+        solved |= nearly > NEARLY
         infeasible = infeasibility > tolerance
         hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
         ends = (solved & ~state.restoring) | hopeless | (state.iterations >= self.max_iterations)
@@ -393,9 +394,9 @@ def _sharper(tolerance: float, dtype) -> float:
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):
     """RUNNING, unless the point is the last one or there is no way on."""
     stuck = jnp.where(infeasible, Status.infeasible, Status.line_search_failed)
-    status = jnp.where(state.failures > _FAILURES, stuck, RUNNING)
+    status = jnp.where(state.failures > FAILURES, stuck, RUNNING)
     status = jnp.where(hopeless, Status.infeasible, status)
-    status = jnp.where(state.proximal > _LARGEST_PROXIMAL, Status.regularization_limit, status)
+    status = jnp.where(state.proximal > LARGEST_PROXIMAL, Status.regularization_limit, status)
     status = jnp.where(state.iterations >= limit, Status.max_iterations, status)
     return jnp.where(solved & ~state.restoring, Status.converged, status)
 

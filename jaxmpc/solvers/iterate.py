@@ -121,7 +121,7 @@ def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scale
     # Rows of no entries too must vary over devices as the data does (in a shard_map).
     data = jnp.isfinite(x0[0]) | True
     kinds = kinds._replace(present=jax.tree.map(lambda rows: rows & data, kinds.present))
-    present, inequality = kinds.present.flat(), kinds.inequality.flat()
+    present, inequality = kinds.present.flat(), kinds.inequality.flat() & data
     linear, quadratic = kinds.linear.flat(), kinds.quadratic.flat()
     setting = Setting(
         scale=one,

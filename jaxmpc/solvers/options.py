@@ -1,4 +1,4 @@
-"""Checks of solver options, and the tolerances that each precision can reach."""
+"""Checks of solver options, the tolerances of each precision, limits that solvers share."""
 
 import jax.numpy as jnp
 
@@ -7,6 +7,10 @@ WORKING_PRECISION = 10.0
 # So is one that a whole Newton step, in units of the scales, changes by less than so many square
 # roots of the machine precision: the cost cannot tell such steps apart.
 _SMALL_STEP = 4.0
+NEARLY = 10  # iterations within WORKING_PRECISION, after which rounding is to blame
+FAILURES = 8  # line searches on the filter that may fail in a row
+AFTER_FAILURE = 30.0  # the proximal weight after one that failed, in units of the last weight
+LARGEST_PROXIMAL = 1e20
 _TOLERANCES = {"float64": 1e-8, "float32": 1e-4}
 
 

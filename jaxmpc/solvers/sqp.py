@@ -26,6 +26,10 @@ from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate, scaled, s
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.merit import merit_of, optimality
 from jaxmpc.solvers.options import (
+    AFTER_FAILURE,
+    FAILURES,
+    LARGEST_PROXIMAL,
+    NEARLY,
     WORKING_PRECISION,
     check_bool,
     check_choice,
@@ -38,11 +42,8 @@ from jaxmpc.solvers.start import begin
 from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without_limit, scales_now
 from jaxmpc.trajectory.constraints import violations, without_control_bounds
 
-_FIRST_PROXIMAL, _LARGEST_PROXIMAL = 0.1, 1e20
-_AFTER_FAILURE = 30.0  # the proximal weight after a failed line search, in units of the last one
-_FAILURES = 8  # line searches that may fail in a row
-_FORGOTTEN = 1  # the same, before the filter forgets the points that are in the way
-_NEARLY = 10  # iterations within WORKING_PRECISION, after which rounding is to blame
+_FIRST_PROXIMAL = 0.1
+_FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
 
 
 class SQPState(NamedTuple):
@@ -134,8 +135,8 @@ class SQP:
         point = Iterate(states, controls, nothing, costates, none, nothing)
         values = evaluate(inner, params, setting, point)
         count = jnp.zeros_like(one, dtype=jnp.int32)
-        status = jnp.where(possible, RUNNING, Status.infeasible)
-        status = jnp.where(finite(values, linear), status, Status.non_finite)
+        status = jnp.where(finite(values, linear), RUNNING, Status.non_finite)
+        status = jnp.where(possible, status, Status.infeasible)
         return SQPState(
             scales=scales,
             judged=scales,
@@ -220,7 +221,7 @@ class SQP:
         question = Question(model, low - point.controls, high - point.controls, state.side)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
-        first = jnp.where(state.failures > 0, _AFTER_FAILURE * smallest, 0.0)
+        first = jnp.where(state.failures > 0, AFTER_FAILURE * smallest, 0.0)
         return bounded_factor(recursion, question, setting.units, first, smallest)
 
     def _advance(
@@ -234,13 +235,13 @@ class SQP:
         )
         near = small | (residuals.largest() <= WORKING_PRECISION * tolerance)
         nearly = jnp.where(near, state.nearly + 1, 0)
-        solved = (residuals.largest() <= tolerance) | (nearly > _NEARLY)
+        solved = (residuals.largest() <= tolerance) | (nearly > NEARLY)
         ends = solved | (state.iterations >= self.max_iterations)
         running = (state.status == RUNNING) & ~ends
         moved = running & found.convex & step.accepted
         failures = jnp.where(moved, 0, state.failures + found.convex).astype(jnp.int32)
-        status = jnp.where(failures > _FAILURES, Status.line_search_failed, RUNNING)
-        too_heavy = found.proximal > _LARGEST_PROXIMAL
+        status = jnp.where(failures > FAILURES, Status.line_search_failed, RUNNING)
+        too_heavy = found.proximal > LARGEST_PROXIMAL
         status = jnp.where(too_heavy, Status.regularization_limit, status)
         limit = state.iterations >= self.max_iterations
         status = jnp.where(limit, Status.max_iterations, status)
