@@ -7,7 +7,7 @@ With the positive variables of `iterate` and their multipliers, the perturbed KK
 Eliminating positive variables and multipliers stage by stage leaves an LQ problem. A row with
 Jacobian J and multiplier y has dy = weight (J dz + target): it adds J' weight J to the Hessian,
 where 1 / weight is the row's compliance: s / z of a slack, 1 / (quadratic + multiplier / excess)
-of an excess, and of an equality a small dual regularization delta, under which linearly
+of an excess, plus a small dual regularization delta (mainly of equalities), under which linearly
 dependent rows are no trouble.
 """
 
@@ -26,6 +26,10 @@ from jaxmpc.problem import Problem
 from jaxmpc.solvers.iterate import Iterate, Setting, Values
 from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize
 from jaxmpc.trajectory.constraints import rows_jacobian
+
+# The part of an equality's dual regularization that an inequality has: without it the weight of an
+# active one, multiplier / distance, costs the gains all their digits in the last iterations.
+_OF_INEQUALITIES = 1e-2
 
 
 class Expansion(NamedTuple):
@@ -108,9 +112,8 @@ def row_model(point: Iterate, values: Values, setting: Setting, mu) -> RowModel:
     """What is left of the rows when positive variables are eliminated."""
     compliance, push = _eliminated(setting, point, mu)
     present = setting.present.flat()
-    regularization = jnp.where(
-        setting.inequality, 0.0, dual_regularization(mu.dtype) * setting.units.rows**2
-    )
+    delta = dual_regularization(mu.dtype) * jnp.where(setting.inequality, _OF_INEQUALITIES, 1.0)
+    regularization = delta * setting.units.rows**2
     whole = regularization + jnp.sum(compliance, axis=0)
     answers = compliance[1:] * push[1:]
     target = values.rows + push[0] - answers[0] + answers[1]

@@ -388,7 +388,7 @@ def _sharper(tolerance: float, dtype) -> float:
     """
     if jnp.finfo(dtype).bits < 64:
         return tolerance
-    return min(tolerance, max(tolerance / 10, 1e-11))
+    return min(tolerance, max(tolerance / 100, 1e-11))
 
 
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):
