@@ -59,7 +59,7 @@ _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: aft
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
-_WORTH = 1.0  # of the cost's scale in the barrier problem, where that makes no gradient too large
+_WORTH = 0.1  # of the cost's scale in the barrier problem, where that makes no gradient too large
 _FIRST_PROXIMAL = 1e-4
 _FAILURES_INFEASIBLE = 2  # line searches that may fail before the violation is minimised
 _RESTORATIONS = 5
@@ -75,6 +75,7 @@ class InteriorPointState(NamedTuple):
     previous: Iterate  # the one before, to go back to
     met: Bool[Array, ""]  # whether the previous one meets the tolerance
     nearly: Int[Array, ""]  # iterations in a row that were near to meeting it
+    still: Bool[Array, ""]  # whether the last step was a whole one, and lost in rounding
     original: Setting  # the problem as it was given
     restoring: Bool[Array, ""]  # whether the violation is being minimised instead
     restorations: Int[Array, ""]
@@ -182,6 +183,7 @@ class InteriorPoint:
             previous=point,
             met=count > 0,
             nearly=count,
+            still=count > 0,
             original=setting,
             restoring=jnp.zeros_like(possible),
             restorations=count,
@@ -218,7 +220,7 @@ class InteriorPoint:
         lost = state.met & ~met  # more was asked of the last point than rounding grants
         shown = jnp.where(state.restoring, infeasibility, residuals.feasibility)
         least = jnp.maximum(last_mu, sharp * unit / 10)
-        mu = _lowered(state.mu, measured, least, tolerance * unit)
+        mu = _lowered(state.mu, measured, least, tolerance * unit, state.still)
         emptied = jnp.where(mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)
         rows = row_model(point, values, setting, mu)
@@ -235,8 +237,8 @@ class InteriorPoint:
 
         near = residuals.largest() <= WORKING_PRECISION * tolerance
         small = convex & (proximal == 0) & (found.length <= small_step(mu.dtype))
-        feasible = infeasibility <= small_step(mu.dtype)
-        near |= small & (mu <= tolerance * unit) & (feasible | state.restoring)
+        small &= (infeasibility <= small_step(mu.dtype)) | state.restoring
+        near |= small & (mu <= tolerance * unit)
         nearly = jnp.where(near, state.nearly + 1, 0)
         solved |= nearly > NEARLY
         infeasible = infeasibility > tolerance
@@ -256,6 +258,7 @@ class InteriorPoint:
             previous=point,
             met=met & moved & ~state.restoring,
             nearly=nearly,
+            still=small & moved & (found.step_size == 1),
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
             proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
@@ -303,7 +306,8 @@ class InteriorPoint:
         point = state.point
         multipliers = _multipliers(problem, params, state)
         # On the central path no control is on a bound, and elsewhere the states follow from them.
-        on_bounds = _on_bounds(problem, state.judged, point.controls, multipliers)
+        tolerance = default_tolerance(self.tolerance, state.mu.dtype)
+        on_bounds = _on_bounds(problem, state.judged, point.controls, multipliers, tolerance)
         settled = (state.status == Status.converged) & (self.barrier == 0)
         low, high = problem.limits(point.controls.dtype)
         controls = jnp.clip(jnp.where(settled, on_bounds, point.controls), low, high)
@@ -314,7 +318,7 @@ class InteriorPoint:
             multipliers=multipliers,
             violations=violations(problem, point.states, controls, params),
             residuals=state.residuals,
-            tolerance=jnp.full_like(state.mu, default_tolerance(self.tolerance, state.mu.dtype)),
+            tolerance=jnp.full_like(state.mu, tolerance),
             scales=state.judged,
             cost=state.cost,
             gains=state.gains,
@@ -362,21 +366,24 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
         memory=filters.empty(jnp.sum(off)),
         failures=0 * state.failures,
         nearly=0 * state.nearly,
+        still=state.still & False,
     )
 
 
-def _lowered(mu, measured: Optimality, least, wanted) -> Float[Array, ""]:
+def _lowered(mu, measured: Optimality, least, wanted, still) -> Float[Array, ""]:
     """The barrier parameter, lowered as often as the barrier problem counts as solved.
 
     Below what is `wanted` of the residual it is solved when it meets that: there it goes on only
-    for sharper complementarity, which rounding may not grant.
+    for sharper complementarity, which rounding may not grant. Where the iterate stands `still`,
+    rounding grants no smaller residual, and it is lowered once.
     """
     for _ in range(4):
         error = measured.residuals(mu, jnp.ones_like(mu)).largest()
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
         enough = _SUBPROBLEM * mu
         enough = jnp.where(mu > wanted, enough, jnp.minimum(enough, wanted))
-        mu = jnp.where(error <= enough, lower, mu)
+        mu = jnp.where((error <= enough) | (still & (mu > wanted)), lower, mu)
+        still = still & False
     return mu
 
 
@@ -413,12 +420,16 @@ def _inside(controls, low, high):
     return jnp.minimum(inside, jnp.where(jnp.isfinite(high), high - room(high), jnp.inf))
 
 
-def _on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multipliers):
-    """Controls on their bounds to the last bit where the multiplier is larger than the distance."""
+def _on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multipliers, tolerance):
+    """Controls on their bounds to the last bit where the multiplier is larger than the distance.
+
+    Not where that is more than the tolerance: the states do not follow.
+    """
     low, high = problem.limits(controls.dtype)
-    worth = scales.cost / scales.controls**2
-    controls = jnp.where(multipliers.lower > worth * (controls - low), low, controls)
-    return jnp.where(multipliers.upper > worth * (high - controls), high, controls)
+    worth, near = scales.cost / scales.controls**2, tolerance * scales.controls
+    at_low = (multipliers.lower > worth * (controls - low)) & (controls - low <= near)
+    at_high = (multipliers.upper > worth * (high - controls)) & (high - controls <= near)
+    return jnp.where(at_high, high, jnp.where(at_low, low, controls))
 
 
 def _multipliers(problem: Problem, params, state: InteriorPointState) -> Multipliers:

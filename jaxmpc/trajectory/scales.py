@@ -20,6 +20,7 @@ _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reach
 _OF_MEAN = 0.1  # the scale of the cost, as a part of the mean cost of a stage
 _PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
 _COARSEST = 2.0**-23  # the machine precision, float32's, in which they count in full
+_LEAST_FALL = 1e-4  # how far the scale of the cost may fall from the start's
 _INACTIVE = 1e3  # bounds this much wider than a control can be of use say nothing of its size
 _WITHOUT_LIMIT = 1e8  # how many times its scale a cost may fall below zero where controls are free
 
@@ -48,7 +49,7 @@ def scales_of(
     alone = jnp.where(curvature > 0, alone, jnp.inf)
     # Near rest the trajectory costs next to nothing, and rounding counts for more than that: what
     # the controls could do and cost is then the measure, or a part of it in finer precision.
-    moves = jnp.minimum(half, _INACTIVE * alone)
+    moves = jnp.where(jnp.isfinite(half), jnp.minimum(half, _INACTIVE * alone), alone)
     moves = jnp.where(jnp.isfinite(moves), moves, largest)
     part = _part_of_moves(controls.dtype)
     least = jnp.maximum(_PART, part) * moves
@@ -68,18 +69,18 @@ def scales_of(
 
 
 def scales_now(problem: Problem, scales: Scales, magnitude: Float[Array, ""]) -> Scales:
-    """The scales after the cost has fallen: a useless first trajectory makes them too coarse.
+    """The scales further on: the first trajectory may be useless, or cost nothing.
 
-    In fine precision that of the cost falls with it, and all that was measured by the cost as its
+    That of the cost rises and falls with it, and all that was measured by the cost falls as its
     root; ranges between bounds stay what they are.
     """
     now = _OF_MEAN * magnitude / (problem.horizon + 1) / scales.cost
-    fall = jnp.clip(jnp.where(jnp.isfinite(now), now, 1.0), _part_of_moves(now.dtype), 1.0)
-    root = jnp.sqrt(fall)
+    change = jnp.maximum(jnp.where(jnp.isfinite(now), now, 1.0), _LEAST_FALL)
+    root = jnp.sqrt(jnp.minimum(change, 1.0))
     fallen = jax.tree.map(lambda scale: root * scale, scales)
     by_cost = scales.controls < _half_range(problem, now.dtype)
     return fallen._replace(
-        cost=fall * scales.cost, controls=jnp.where(by_cost, fallen.controls, scales.controls)
+        cost=change * scales.cost, controls=jnp.where(by_cost, fallen.controls, scales.controls)
     )
 
 
