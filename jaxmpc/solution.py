@@ -127,6 +127,7 @@ class Scales(NamedTuple):
     stage_equality: Float[Array, "*b q"]
     terminal_inequality: Float[Array, "*b e"]
     terminal_equality: Float[Array, "*b f"]
+    least_cost: Float[Array, "*b"]  # below it that of the cost does not fall, as the cost does
 
 
 class Residuals(NamedTuple):

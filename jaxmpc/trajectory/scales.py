@@ -20,7 +20,7 @@ _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reach
 _OF_MEAN = 0.1  # the scale of the cost, as a part of the mean cost of a stage
 _PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
 _COARSEST = 2.0**-23  # the machine precision, float32's, in which they count in full
-_LEAST_FALL = 1e-4  # how far the scale of the cost may fall from the start's
+_LEAST_FALL = 1e-4  # the part of the first cost down to which the cost's scale falls with it
 _INACTIVE = 1e3  # bounds this much wider than a control can be of use say nothing of its size
 _WITHOUT_LIMIT = 1e8  # how many times its scale a cost may fall below zero where controls are free
 
@@ -49,13 +49,15 @@ def scales_of(
     alone = jnp.where(curvature > 0, alone, jnp.inf)
     # Near rest the trajectory costs next to nothing, and rounding counts for more than that: what
     # the controls could do and cost is then the measure, or a part of it in finer precision.
-    moves = jnp.where(jnp.isfinite(half), jnp.minimum(half, _INACTIVE * alone), alone)
+    bounded = jnp.isfinite(half)
+    moves = jnp.where(bounded, jnp.minimum(half, _INACTIVE * alone), alone)
     moves = jnp.where(jnp.isfinite(moves), moves, largest)
     part = _part_of_moves(controls.dtype)
     least = jnp.maximum(_PART, part) * moves
     in_controls = _first_sound(jnp.maximum(jnp.minimum(half, alone), least), half, largest)
-    cost = jnp.maximum(total, part * 0.5 * jnp.sum(curvature * moves**2))
-    cost = _or_one(_OF_MEAN * cost / (problem.horizon + 1))
+    by_moves = part * 0.5 * jnp.sum(jnp.where(bounded, curvature * moves**2, 0.0))
+    cost = _or_one(_OF_MEAN * jnp.maximum(total, by_moves) / (problem.horizon + 1))
+    least_cost = _OF_MEAN * jnp.maximum(_LEAST_FALL * total, by_moves) / (problem.horizon + 1)
     in_states = jnp.median(jnp.abs(states), axis=0)
     reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
@@ -64,7 +66,13 @@ def scales_of(
         given = (problem, params, states, controls)
         rows |= _of_rows(*given, _or_one(in_states), _or_one(in_controls))
     return jax.lax.stop_gradient(
-        Scales(cost=cost, states=_or_one(in_states), controls=_or_one(in_controls), **rows)
+        Scales(
+            cost=cost,
+            states=_or_one(in_states),
+            controls=_or_one(in_controls),
+            **rows,
+            least_cost=jnp.where(jnp.isfinite(least_cost) & (least_cost > 0), least_cost, cost),
+        )
     )
 
 
@@ -75,12 +83,14 @@ def scales_now(problem: Problem, scales: Scales, magnitude: Float[Array, ""]) ->
     root; ranges between bounds stay what they are.
     """
     now = _OF_MEAN * magnitude / (problem.horizon + 1) / scales.cost
-    change = jnp.maximum(jnp.where(jnp.isfinite(now), now, 1.0), _LEAST_FALL)
+    change = jnp.maximum(jnp.where(jnp.isfinite(now), now, 1.0), scales.least_cost / scales.cost)
     root = jnp.sqrt(jnp.minimum(change, 1.0))
     fallen = jax.tree.map(lambda scale: root * scale, scales)
     by_cost = scales.controls < _half_range(problem, now.dtype)
     return fallen._replace(
-        cost=change * scales.cost, controls=jnp.where(by_cost, fallen.controls, scales.controls)
+        cost=change * scales.cost,
+        controls=jnp.where(by_cost, fallen.controls, scales.controls),
+        least_cost=scales.least_cost,
     )
 
 
