@@ -23,7 +23,7 @@ def receding_guess(
     x0: Float[Array, " n"],
     params: PyTree = None,
     *,
-    window: int = 100,
+    window: int = 80,
 ) -> tuple[Float[Array, "T1 n"], Float[Array, "T m"]]:
     """States and controls to start a long problem from.
 

@@ -256,8 +256,11 @@ def stationarity_in_scales(problem, verdict: KKT, solution) -> float:
     return np.max(gradient[~held], initial=0.0) / scale
 
 
-def largest_violation(problem, x0, params, states, controls) -> float:
-    """Of x_0, the dynamics, the bounds and all constraints; zero at a feasible trajectory."""
+def largest_violation(problem, x0, params, states, controls, scales=None) -> float:
+    """Of x_0, the dynamics, the bounds and all constraints; zero at a feasible trajectory.
+
+    In units of `scales`, if they are given.
+    """
     states, controls = np.asarray(states, float), np.asarray(controls, float)
 
     def rows(function, *args):
@@ -269,13 +272,24 @@ def largest_violation(problem, x0, params, states, controls) -> float:
 
     times, end = jnp.arange(problem.horizon), (states[-1], params)
     simulated, below, zero = jax.jit(jax.vmap(stage))(states[:-1], controls, times)
-    excesses = [below, rows(problem.terminal_inequality, *end)]
-    equalities = states[0] - x0, simulated - states[1:], zero, rows(problem.terminal_equality, *end)
-    excesses += [np.abs(equality) for equality in equalities]
-    limits = problem.limits(float), problem.state_limits(len(x0), float)
-    for (lower, upper), value in zip(limits, (controls, states[1:]), strict=True):
-        excesses += [lower - value, value - upper]
-    return float(max(np.max(excess, initial=0.0) for excess in excesses))
+    below_last, zero_last = (
+        rows(function, *end)
+        for function in (problem.terminal_inequality, problem.terminal_equality)
+    )
+    (low, high), (lowest, highest) = problem.limits(float), problem.state_limits(len(x0), float)
+    of = {} if scales is None else scales._asdict()
+    excesses = [
+        (np.abs(states[0] - x0), "states"),
+        (np.abs(simulated - states[1:]), "states"),
+        (np.maximum(low - controls, controls - high), "controls"),
+        (np.maximum(lowest - states[1:], states[1:] - highest), "states"),
+        (below, "stage_inequality"),
+        (np.abs(zero), "stage_equality"),
+        (below_last, "terminal_inequality"),
+        (np.abs(zero_last), "terminal_equality"),
+    ]
+    found = [np.asarray(excess) / np.asarray(of.get(name, 1.0)) for excess, name in excesses]
+    return max(float(np.max(excess, initial=0.0)) for excess in found)
 
 
 def _limits(problem):

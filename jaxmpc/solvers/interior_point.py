@@ -57,6 +57,8 @@ from jaxmpc.trajectory.constraints import join, rows_along, split, violations
 
 _WARM_MU = 1e-5  # the barrier parameter after a solution nearby; _START_MU: after none
 _START_MU, _SHRINK, _POWER, _SUBPROBLEM = 0.1, 0.2, 1.5, 10.0
+_PLAN_MU = 1e-3  # after guessed states that are a plan: they violate nothing by more than
+_PLAN = 1e-2  # so much, in units of the scales
 _PUSH = 1e-2  # the distance of controls from their bounds at the start
 _LARGEST_GRADIENT = 100.0  # of the scaled cost at the start
 _WORTH = 0.1  # of the cost's scale in the barrier problem, where that makes no gradient too large
@@ -166,6 +168,10 @@ class InteriorPoint:
         unit = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, _WORTH)
         setting = scaled(setting, jnp.where(jnp.isfinite(unit), unit, 1.0), scales.cost)
         point, mu = around(setting, states, controls, rows, one), _START_MU * one
+        if guess.states is not None:
+            plan = evaluate(problem, params, setting, point)
+            plan = violation_of_hard(setting, setting, point, plan) <= _PLAN
+            mu = jnp.where(plan, _PLAN_MU, mu)
         if guess.dual is not None:
             warm = _warm(problem, setting, point, rows, guess.dual)
             usable = guess.dual.usable
