@@ -203,9 +203,9 @@ def test_gradient(name):
 def test_gradient_of_a_trajectory_whose_active_rows_depend_on_each_other():
     """The car turns in two corners of its box: there v = 0, and neither x nor y moves by itself.
 
-    So its 70 multipliers are not unique (one of them may be zero), and bounds that move apart at single stages have no
-    feasible point. The trajectory and its cost are differentiable all the same, with respect to
-    bounds that stay alike.
+    So its 70 multipliers are not unique (one of them may be zero), and bounds that move apart at
+    single stages have no feasible point. The trajectory and its cost are differentiable all the
+    same, with respect to bounds that stay alike.
     """
     at = check("dubins_parallel_park_altro", 0.002, 1e-14, ("controls", "states", "cost"))
     problem = problem_of(problems.load("dubins_parallel_park_altro"), at.inputs)

@@ -21,6 +21,7 @@ _OF_MEAN = 0.1  # the scale of the cost, as a part of the mean cost of a stage
 _PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
 _COARSEST = 2.0**-23  # the machine precision, float32's, in which they count in full
 _LEAST_FALL = 1e-4  # the part of the first cost down to which the cost's scale falls with it
+_LARGEST_RISE = 1e3  # of the cost's scale: with more a cost that falls without limit seems flat
 _INACTIVE = 1e3  # bounds this much wider than a control can be of use say nothing of its size
 _WITHOUT_LIMIT = 1e8  # how many times its scale a cost may fall below zero where controls are free
 
@@ -83,7 +84,8 @@ def scales_now(problem: Problem, scales: Scales, magnitude: Float[Array, ""]) ->
     root; ranges between bounds stay what they are.
     """
     now = _OF_MEAN * magnitude / (problem.horizon + 1) / scales.cost
-    change = jnp.maximum(jnp.where(jnp.isfinite(now), now, 1.0), scales.least_cost / scales.cost)
+    least = scales.least_cost / scales.cost
+    change = jnp.clip(jnp.where(jnp.isfinite(now), now, 1.0), least, _LARGEST_RISE)
     root = jnp.sqrt(jnp.minimum(change, 1.0))
     fallen = jax.tree.map(lambda scale: root * scale, scales)
     by_cost = scales.controls < _half_range(problem, now.dtype)
