@@ -115,9 +115,9 @@ def multipliers_of_bounds(
 class Scales(NamedTuple):
     """What counts as one unit of each quantity when a solution is judged; constants.
 
-    They are measured along the trajectory that the solver starts from (see
-    `jaxmpc.trajectory.scales`), and change with the units of the problem as the quantities
-    themselves do.
+    They are measured along the trajectory that the solver starts from, and follow the cost as it
+    changes (see `jaxmpc.trajectory.scales`); they change with the units of the problem as the
+    quantities themselves do.
     """
 
     cost: Float[Array, "*b"]
@@ -127,7 +127,7 @@ class Scales(NamedTuple):
     stage_equality: Float[Array, "*b q"]
     terminal_inequality: Float[Array, "*b e"]
     terminal_equality: Float[Array, "*b f"]
-    least_cost: Float[Array, "*b"]  # below it that of the cost does not fall, as the cost does
+    least_cost: Float[Array, "*b"]  # the least that `cost` may fall to
 
 
 class Residuals(NamedTuple):

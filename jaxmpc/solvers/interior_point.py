@@ -167,17 +167,19 @@ class InteriorPoint:
         steepest = steepest / scales.cost
         unit = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, _WORTH)
         setting = scaled(setting, jnp.where(jnp.isfinite(unit), unit, 1.0), scales.cost)
-        point, mu = around(setting, states, controls, rows, one), _START_MU * one
-        if guess.states is not None:
-            plan = evaluate(problem, params, setting, point)
-            plan = violation_of_hard(setting, setting, point, plan) <= _PLAN
-            mu = jnp.where(plan, _PLAN_MU, mu)
+        point = around(setting, states, controls, rows, one)
         if guess.dual is not None:
             warm = _warm(problem, setting, point, rows, guess.dual)
             usable = guess.dual.usable
             point = jax.tree.map(lambda new, old: jnp.where(usable, new, old), warm, point)
-            mu = jnp.where(usable, jnp.maximum(_WARM_MU, self.barrier * setting.scale), mu)
         values = evaluate(problem, params, setting, point)
+        mu = _START_MU * one
+        if guess.states is not None:
+            plan = violation_of_hard(setting, setting, point, values) <= _PLAN
+            mu = jnp.where(plan, _PLAN_MU, mu)
+        if guess.dual is not None:
+            mu = jnp.where(guess.dual.usable, _WARM_MU, mu)
+        mu = jnp.maximum(mu, self.barrier * setting.scale)
         zeros = jnp.zeros_like(controls)
         count = jnp.zeros_like(one, dtype=jnp.int32)
         status = jnp.where(possible, RUNNING, Status.infeasible)
@@ -383,13 +385,15 @@ def _lowered(mu, measured: Optimality, least, wanted, still) -> Float[Array, ""]
     for sharper complementarity, which rounding may not grant. Where the iterate stands `still`,
     rounding grants no smaller residual, and it is lowered once.
     """
-    for _ in range(4):
+    for attempt in range(4):
         error = measured.residuals(mu, jnp.ones_like(mu)).largest()
         lower = jnp.maximum(least, jnp.minimum(_SHRINK * mu, mu**_POWER))
         enough = _SUBPROBLEM * mu
         enough = jnp.where(mu > wanted, enough, jnp.minimum(enough, wanted))
-        mu = jnp.where((error <= enough) | (still & (mu > wanted)), lower, mu)
-        still = still & False
+        solved = error <= enough
+        if attempt == 0:
+            solved |= still & (mu > wanted)
+        mu = jnp.where(solved, lower, mu)
     return mu
 
 
