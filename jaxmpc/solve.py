@@ -15,6 +15,7 @@ from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, Point, Solver, WarmStart, run, unroll
+from jaxmpc.solvers.sqp import SQP
 
 
 def solve(
@@ -44,8 +45,8 @@ def solve(
             override it. Its multipliers are used too if it converged, and its states, both
             but by `ILQR`, which rolls its controls out.
         solver: None picks one: `InteriorPoint()` for problems with constraints other than control
-            bounds, `ILQR()` for the others. `SQP()` is the one to try where `ILQR` gets lost:
-            unstable dynamics, long horizons, many active bounds, linear problems.
+            bounds, `SQP()` for the others. `ILQR()` is the one to try for large batches of
+            short problems whose dynamics are stable: quicker there, lost more easily elsewhere.
         adjoint: how the solution is differentiated.
 
     Returns:
@@ -70,9 +71,9 @@ def solve(
     return function(solver, adjoint, problem, x0, params, guess)
 
 
-def default_solver(problem: Problem) -> ILQR | InteriorPoint:
+def default_solver(problem: Problem) -> SQP | InteriorPoint:
     """What solves a problem unless somebody says otherwise."""
-    return InteriorPoint() if problem.has_general_constraints else ILQR()
+    return InteriorPoint() if problem.has_general_constraints else SQP()
 
 
 def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:

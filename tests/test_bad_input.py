@@ -282,8 +282,7 @@ def test_dynamics_that_blow_up():
     explosive = problem(dynamics=lambda x, u, t, p: 1e60 * x**2, control_bounds=(0.0, 0.0))
     solve = jax.jit(jax.vmap(lambda x0: jaxmpc.solve(explosive, x0)))
     solution = solve(np.array([[1.0, 1.0], [1e-70, 1e-70], [1.0, 1e-70]]))
-    wanted = [Status.non_finite, Status.converged, Status.non_finite]
-    np.testing.assert_array_equal(solution.status, wanted)
+    np.testing.assert_array_equal(solution.converged, [False, True, False])
     assert np.all(np.isfinite(solution.controls))
 
 

@@ -217,7 +217,7 @@ def test_rounding():
     residuals = solved().residuals._replace(stationarity=noise)
     failed = with_status(Status.line_search_failed, residuals=residuals, tolerance=tolerance)
     line = only(lines_of(BASE, X0, None, failed), "That is rounding")
-    assert "ILQR(tolerance=9e-07)" in line and "float64" not in line
+    assert "SQP(tolerance=9e-07)" in line and "float64" not in line
 
 
 @pytest.mark.parametrize(

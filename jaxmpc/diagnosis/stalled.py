@@ -60,7 +60,7 @@ def _iterations(case: Case, ratio: float) -> str:
         )
     if count < _FEW:
         return f"The limit was {count} iterations: raise max_iterations (the default is 500)."
-    other = "the other solvers (SQP, InteriorPoint) or "
+    other = "the other solvers (InteriorPoint, ILQR) or "
     other = "" if case.problem.has_general_constraints else other
     return f"That is far after {count} iterations: try {other}another guess (states=, controls=)."
 

@@ -17,6 +17,9 @@ from jaxmpc.solvers.iterate import Units
 
 _RAISE, _TRIES = 10.0, 6
 _EXCHANGES = 20  # of sides, before an interior point looks for them
+# A proximal term on the states resists the closing of defects, and the costates that this takes
+# are curvature in the next iteration, which then asks for a larger weight yet.
+_SHARE_OF_STATES = 0.1
 
 
 class Found(NamedTuple):
@@ -26,6 +29,9 @@ class Found(NamedTuple):
     side: Int[Array, "T m"]  # -1 / 1: at the lower / upper bound
     proximal: Float[Array, ""]
     convex: Bool[Array, ""]  # whether there is a minimiser; the rest means nothing if not
+
+
+_with_proximal = partial(with_proximal, share_of_states=_SHARE_OF_STATES)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -38,15 +44,15 @@ def bounded_factor(
 ) -> Found:
     """Minimise over the bounds, with the least proximal weight of a few that makes that convex.
 
-    A proximal term of weight `first` on states and controls (in their units), then `smallest` and
-    more. Every trip of the one loop is one Riccati recursion: where neither the sides nor the
-    convexity of the last iteration have changed, one is all that it takes. Its derivative is that
-    of the last attempt, as if sides and weight had been given.
+    A proximal term of weight `first` on controls, and of less on states (in their units), then
+    `smallest` and more. Every trip of the one loop is one Riccati recursion: where neither the
+    sides nor the convexity of the last iteration have changed, one is all that it takes. Its
+    derivative is that of the last attempt, as if sides and weight had been given.
     """
 
     def trip(carry):
         search, _, weight, tries, _ = carry
-        attempt = question._replace(problem=with_proximal(question.problem, units, weight))
+        attempt = question._replace(problem=_with_proximal(question.problem, units, weight))
         search, matrices = active_set.trip(recursion, _EXCHANGES, attempt, search)
         again = active_set.failed(search) & (tries < _TRIES)
         begun = active_set.start(question)
@@ -73,7 +79,7 @@ def _backward(recursion, residuals, cotangents):
     model, units, found = residuals
 
     def matrices(model):
-        return factor(with_proximal(model, units, found.proximal), found.side == 0, recursion)
+        return factor(_with_proximal(model, units, found.proximal), found.side == 0, recursion)
 
     _, pull = jax.vjp(matrices, model)
     (of_model,) = pull(cotangents.matrices)

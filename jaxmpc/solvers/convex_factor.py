@@ -16,9 +16,11 @@ from jaxmpc.solvers.iterate import Setting, Units
 _RAISE, _TRIES = 8.0, 4
 
 
-def with_proximal(model: LQProblem, units: Units, weight: Float[Array, ""]) -> LQProblem:
+def with_proximal(
+    model: LQProblem, units: Units, weight: Float[Array, ""], share_of_states: float = 1.0
+) -> LQProblem:
     """A model with weight / 2 times the squared length of states and controls, in their units."""
-    on_states, on_controls = weight / units.states**2, weight / units.controls**2
+    on_states, on_controls = share_of_states * weight / units.states**2, weight / units.controls**2
     return model._replace(Q=model.Q + jnp.diag(on_states), R=model.R + jnp.diag(on_controls))
 
 

@@ -48,6 +48,7 @@ from jaxmpc.solvers.options import (
     check_not_negative,
     check_positive,
     default_tolerance,
+    sharper,
     small_step,
 )
 from jaxmpc.solvers.report import print_interior_point
@@ -222,7 +223,7 @@ class InteriorPoint:
         judged = optimality(expansion, point, values, setting._replace(units=units))
         residuals = judged.residuals(last_mu, unit)
         infeasibility = violation_of_hard(setting, state.original, point, values)
-        sharp = _sharper(tolerance, state.mu.dtype)
+        sharp = sharper(tolerance, state.mu.dtype)
         met = residuals.largest() <= tolerance
         solved = met & (residuals.complementarity <= sharp)
         lost = state.met & ~met  # more was asked of the last point than rounding grants
@@ -395,17 +396,6 @@ def _lowered(mu, measured: Optimality, least, wanted, still) -> Float[Array, ""]
             solved |= still & (mu > wanted)
         mu = jnp.where(solved, lower, mu)
     return mu
-
-
-def _sharper(tolerance: float, dtype) -> float:
-    """What is asked of complementarity: less than the tolerance, for about one iteration more.
-
-    It is complementarity that keeps active constraints at a distance from their bounds. Where
-    slacks of that size would be lost in rounding, as in float32, it is the tolerance.
-    """
-    if jnp.finfo(dtype).bits < 64:
-        return tolerance
-    return min(tolerance, max(tolerance / 100, 1e-11))
 
 
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):

@@ -19,6 +19,18 @@ def default_tolerance(tolerance: float | None, dtype) -> float:
     return _TOLERANCES.get(jnp.dtype(dtype).name, 1e-2) if tolerance is None else tolerance
 
 
+def sharper(tolerance: float, dtype) -> float:
+    """Less than the tolerance, for about one iteration more.
+
+    It is asked of complementarity, which keeps active constraints at a distance from their
+    bounds, and of the defects of multiple shooting, which users read as states that do not follow.
+    Where so little would be lost in rounding, as in float32, it is the tolerance.
+    """
+    if jnp.finfo(dtype).bits < 64:
+        return tolerance
+    return min(tolerance, max(tolerance / 100, 1e-11))
+
+
 def small_step(dtype) -> float:
     """The largest Newton step, in units of the scales, that may be rounding alone."""
     return _SMALL_STEP * float(jnp.finfo(dtype).eps) ** 0.5

@@ -35,6 +35,7 @@ from jaxmpc.solvers.options import (
     check_choice,
     check_positive,
     default_tolerance,
+    sharper,
     small_step,
 )
 from jaxmpc.solvers.report import print_sqp
@@ -235,7 +236,8 @@ class SQP:
         )
         near = small | (residuals.largest() <= WORKING_PRECISION * tolerance)
         nearly = jnp.where(near, state.nearly + 1, 0)
-        solved = (residuals.largest() <= tolerance) | (nearly > NEARLY)
+        follows = residuals.feasibility <= sharper(tolerance, state.cost.dtype)
+        solved = ((residuals.largest() <= tolerance) & follows) | (nearly > NEARLY)
         ends = solved | (state.iterations >= self.max_iterations)
         running = (state.status == RUNNING) & ~ends
         moved = running & found.convex & step.accepted
