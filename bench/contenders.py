@@ -44,6 +44,9 @@ CONTENDERS: dict[str, Contender] = {
     "jaxmpc-2devices": Contender(
         "", "jaxmpc_solve", ("cartpole:", "lqr"), options={"devices": 2}, least=32, most=1024
     ),
+    "jaxmpc-ilqr": Contender(
+        "", "jaxmpc_solve", ("cartpole", "lqr"), options={"solver": "ILQR"}, most=1024
+    ),
     "jaxmpc-lq": Contender("", "jaxmpc_lq", ("lqr",)),
     "jaxmpc-interior": Contender(
         "", "jaxmpc_solve", ("lqr", "cartpole_acados"), options={"solver": "InteriorPoint"}

@@ -13,7 +13,7 @@ import jaxmpc
 from bench.networks import learned_cost
 from bench.networks.residual import residual_dynamics
 from bench.networks.stages import Effort, Material, Study, judge, prediction
-from bench.networks.systems import CARTPOLE, simulate, starts
+from bench.networks.systems import CARTPOLE, SOLVER, simulate, starts
 from jaxmpc import learning
 from jaxmpc.learning import Examples, plain
 
@@ -49,7 +49,7 @@ def _gradients(problem: jaxmpc.Problem, adjoint: jaxmpc.ImplicitAdjoint) -> Call
     """(model, x0s) -> each start's gradient of its effort in the weights, and the plans."""
 
     def of_one(model, x0):
-        plan = jaxmpc.solve(problem, x0, model, adjoint=adjoint)
+        plan = jaxmpc.solve(problem, x0, model, solver=SOLVER, adjoint=adjoint)
         return jnp.mean(plan.controls**2), plan
 
     def of_all(model, x0s):

@@ -1,6 +1,7 @@
 """A cost learned from experts whose cost is convex, and not quadratic."""
 
 import time
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float
 
 import jaxmpc
 from bench.networks.cost import ConvexCost, FreeCost, QuadraticCost
-from bench.networks.systems import CARTPOLE, starts
+from bench.networks.systems import CARTPOLE, SOLVER, starts
 from jaxmpc import learning
 from jaxmpc.learning import Examples, plain
 
@@ -70,11 +71,12 @@ def least_curvature(cost) -> Float[Array, ""]:
 
 def measure(number: int, epochs: int, width: int = 16) -> list[dict[str, Any]]:
     """Imitation before and after, of experts that were not seen, for each kind of cost."""
-    known = jax.jit(lambda x0s: jaxmpc.solve_batch(cart(expert_cost), x0s))(balancing(2 * number))
+    solve = partial(jaxmpc.solve_batch, cart(expert_cost), solver=SOLVER)
+    known = jax.jit(solve)(balancing(2 * number))
     whole = Examples(known.states, known.controls)[known.converged]
     taught, unseen = whole[:number], whole[number:]
     low, high = CARTPOLE.bounds
-    loss = learning.Imitation(cart(learned), on_controls=1 / (high - low) ** 2)
+    loss = learning.Imitation(cart(learned), on_controls=1 / (high - low) ** 2, solver=SOLVER)
     judge = eqx.filter_jit(lambda cost, plans: loss(plain(cost), unseen, plans))
     rows = []
     for name, cost in costs(width).items():

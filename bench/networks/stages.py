@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 import jaxmpc
 from bench.networks.residual import ResidualDynamics, dynamics, residual_dynamics
-from bench.networks.systems import System, experts, rollouts, starts
+from bench.networks.systems import SOLVER, System, experts, rollouts, starts
 from jaxmpc import learning
 from jaxmpc.learning import Examples
 from jaxmpc.trajectory import rollout
@@ -44,7 +44,7 @@ class Material(NamedTuple):
 @eqx.filter_jit
 def plans(problem: jaxmpc.Problem, model: Any, x0s: Array, guess: Array) -> jaxmpc.Solution:
     """One program for the data, for every stage's judgement and for the closed loop."""
-    return jaxmpc.solve_batch(problem, x0s, model, controls=guess)
+    return jaxmpc.solve_batch(problem, x0s, model, controls=guess, solver=SOLVER)
 
 
 def material(system: System, untrained: ResidualDynamics, number: int, seed: int) -> Material:
@@ -81,7 +81,7 @@ def prediction(system: System, steps: int) -> learning.Prediction:
 def imitation(system: System) -> learning.Imitation:
     """Controls relative to the width of their bounds."""
     low, high = system.bounds
-    return learning.Imitation(system.problem(), on_controls=1 / (high - low) ** 2)
+    return learning.Imitation(system.problem(), on_controls=1 / (high - low) ** 2, solver=SOLVER)
 
 
 def train(system: System, model, given: Material, epochs: tuple[int, int, int]):

@@ -22,7 +22,7 @@ from jax.flatten_util import ravel_pytree
 import jaxmpc
 from bench.networks.residual import residual_dynamics
 from bench.networks.stages import prediction
-from bench.networks.systems import HORIZON, QUADROTOR, rollouts, starts
+from bench.networks.systems import HORIZON, QUADROTOR, SOLVER, rollouts, starts
 from jaxmpc import learning
 from jaxmpc.trajectory import costates, lagrangian_hessian, linearize, open_loop
 
@@ -65,7 +65,7 @@ def _effort(model, x0s, solver: jaxmpc.ILQR, chunk_size: int | None = None):
 
 def whole(model, x0s) -> tuple[dict[str, Any], Any, Callable]:
     """Solve, and solve with the gradient of the effort in the weights."""
-    solver = jaxmpc.ILQR()
+    solver = SOLVER
 
     def solve(model, x0s):
         return _effort(model, x0s, solver)
@@ -126,7 +126,7 @@ def alternatives(model, x0s) -> dict[str, Any]:
     rows = {}
     for name, solver, chunk in (
         ("gauss_newton", jaxmpc.ILQR(hessian="gauss_newton"), None),
-        ("chunk_size=64", jaxmpc.ILQR(), 64),
+        ("chunk_size=64", SOLVER, 64),
     ):
 
         def solve(model, x0s, solver=solver, chunk=chunk):

@@ -128,7 +128,8 @@ def _optimizer(mode: str, steps: int) -> optax.GradientTransformation:
 
 def _learner(task: tasks.Task, mode: str, seed: int):
     """The loss, the loss that it is judged by, the params, and which of them are learned."""
-    judge = learning.Imitation(task.problem, warm=False)  # as the expert was: from zeros
+    # From zeros, as the expert was.
+    judge = learning.Imitation(task.problem, solver=tasks.SOLVER, warm=False)
     if mode == "nn":
         policy = network.Policy(task.problem, len(task.expert["q"]) - 1, jax.random.key(seed))
         loss = learning.PerExample(network.imitation)
@@ -138,7 +139,9 @@ def _learner(task: tasks.Task, mode: str, seed: int):
         params, mask = tasks.start(task, "dx")
         return learning.Prediction(task.problem.dynamics), judge, params, mask
     adjoint = jaxmpc.ImplicitAdjoint(hessian="gauss_newton" if gradient else "exact")
-    loss = learning.Imitation(task.problem, adjoint=adjoint, from_examples=True)
+    loss = learning.Imitation(
+        task.problem, solver=tasks.SOLVER, adjoint=adjoint, from_examples=True
+    )
     return loss, judge, *tasks.start(task, learned)
 
 

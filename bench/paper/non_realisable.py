@@ -97,7 +97,7 @@ def experts(which: tasks.Task) -> tuple[Examples, Examples]:
         control_bounds=which.problem.control_bounds,
     )
     starts = jnp.asarray(models.paper_initial_states("pendulum"))
-    solution = jaxmpc.solve_batch(problem, starts, which.expert)
+    solution = jaxmpc.solve_batch(problem, starts, which.expert, solver=tasks.SOLVER)
     examples = Examples(solution.states, solution.controls)
     return examples[: tasks.TRAIN], examples[tasks.TRAIN :]
 
@@ -112,7 +112,7 @@ def trial(which, train, test, mode: str, schedule: str, seed: int, epochs: int):
         for name, value in zip(("gravity", "mass", "length"), guess, strict=True)
     }
     prediction = learning.Prediction(which.problem.dynamics)
-    judge = learning.Imitation(which.problem)
+    judge = learning.Imitation(which.problem, solver=tasks.SOLVER)
     fit = learning.fit(
         prediction if mode == "sysid" else judge,
         params,

@@ -22,7 +22,7 @@ class Contender:
             self._mesh = jax.make_mesh((devices,), ("starts",), axis_types=(AxisType.Auto,))
         self._task, self._problem = task, task.jaxmpc_problem()
         constrained = self._problem.has_general_constraints
-        name = solver or ("InteriorPoint" if constrained else "ILQR")  # as jaxmpc picks it
+        name = solver or ("InteriorPoint" if constrained else "SQP")  # as jaxmpc picks it
         self._solver = getattr(jaxmpc, name)(tolerance=tolerance)
 
     def describe(self) -> dict[str, Any]:
