@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.kept import FOLDER, newest
 from bench.paper import tables
+from bench.robust import table
 
 _ROOT = Path(__file__).parent.parent
 _OURS = """
@@ -31,13 +32,16 @@ def write() -> int:
     """Replace what is between README's markers; returns an exit status."""
     path = _ROOT / "README.md"
     text = path.read_text()
-    for name, found in {"benchmark": render(), "learning": tables.render()}.items():
+    kept = newest(FOLDER)
+    robust = table.render(*kept["tasks"]) if "tasks" in kept else ""
+    written = {"benchmark": render(), "learning": tables.render(), "robust": robust}
+    for name, found in written.items():
         before, after = f"<!-- {name} -->", f"<!-- /{name} -->"
         start, end = text.find(before), text.find(after)
         if min(start, end) < 0 or not found:
             print(f"README.md has no markers {before}, or bench/results no results for them")
             return 1
-        text = text[: start + len(before)] + "\n" + found + text[end:]
+        text = text[: start + len(before)] + "\n" + found.rstrip("\n") + "\n" + text[end:]
     path.write_text(text)
     return 0
 

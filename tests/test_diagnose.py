@@ -301,6 +301,13 @@ def test_what_runs_away():
     assert "runs away" in line and "control_bounds" in line and "quadratic cost" in line
 
 
+def test_what_runs_away_from_the_default():
+    problem = build(control_bounds=None, stage_cost=lambda x, u, t, p: x[0] + 0.1 * u[0])
+    solution = jaxmpc.solve(problem, X0)
+    assert solution.status == Status.unbounded
+    only(lines_of(problem, X0, None, solution), "u[0] (up to ", "run away", "control_bounds")
+
+
 # --- Converged, with a gradient that cannot be relied on ---
 
 

@@ -9,6 +9,7 @@ import pytest
 import jaxmpc
 from bench.robust import draws, families, report
 from bench.robust.families import SIZES
+from bench.robust.tasks import TASKS
 
 
 @pytest.mark.parametrize("family", SIZES)
@@ -20,6 +21,17 @@ def test_a_name_says_which_draw_it_is(family):
         assert np.isfinite(draws.rollout(draw, draws.zero_controls(draw))).all()
     with pytest.raises(ValueError, match="box-n1"):
         draws.load("box-n1-m1-T3-seed0")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_has_other_starts_and_the_same_bounds(task):
+    first, second = draws.starts(task, 0, 2)
+    assert draws.load(second.name).digest == second.digest != first.digest
+    assert first.lower.shape == first.upper.shape == (first.size.m,)
+    assert draws.rollout(first, draws.zero_controls(first)).shape == (
+        first.size.horizon + 1,
+        first.size.n,
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -85,7 +85,8 @@ def test_cartpole_of_acados_from_guessed_states(name):
     assert solution.converged
     assert abs(case.excess(solution.cost)) < 1e-6
     _, verdict = judge(case, solution)
-    assert reference.stationarity_in_scales(case.problem, verdict, solution) < 1.1e-8
+    # With costates of its own, which sum up what is left of the equations of all stages.
+    assert verdict.stationarity < 1e-7
 
 
 @pytest.mark.parametrize("name", EXPERTS)

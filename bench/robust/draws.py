@@ -9,7 +9,16 @@ import zlib
 
 import numpy as np
 
-from bench.robust.families import SIZES, Draw, Size, coupling, size_of, step
+from bench.robust.families import (
+    FUNCTIONS,
+    SIZES,
+    Draw,
+    Functions,
+    Size,
+    coupling,
+    size_of,
+)
+from bench.robust.tasks import TASKS
 
 
 def draws(family: str, start: int, count: int) -> list[Draw]:
@@ -18,13 +27,25 @@ def draws(family: str, start: int, count: int) -> list[Draw]:
     return [draw(sizes[seed % len(sizes)], seed) for seed in range(start, start + count)]
 
 
+def starts(task: str, start: int, count: int) -> list[Draw]:
+    """A task of `tasks` from the starts of so many seeds."""
+    return [TASKS[task].draw(seed) for seed in range(start, start + count)]
+
+
 def load(name: str) -> Draw:
     """The draw of a name."""
-    return draw(*size_of(name))
+    return draw(*size_of(name, [*SIZES.values(), [task.size for task in TASKS.values()]]))
+
+
+def functions_of(size: Size) -> Functions:
+    """Those of the family, or of the task."""
+    return TASKS[size.family].functions if size.family in TASKS else FUNCTIONS[size.family]
 
 
 def draw(size: Size, seed: int) -> Draw:
     """The problem of a size and a seed."""
+    if size.family in TASKS:
+        return TASKS[size.family].draw(seed)
     rng = np.random.default_rng([zlib.crc32(size.name.encode()), seed])
     found = _box(size, seed, rng)
     return _CONSTRAIN.get(size.family, lambda problem, _: problem)(found, rng)
@@ -37,9 +58,9 @@ def zero_controls(problem: Draw) -> np.ndarray:
 
 def rollout(problem: Draw, controls: np.ndarray) -> np.ndarray:
     """The states [T+1, n] of controls."""
-    states = [problem.x0]
+    step, states = functions_of(problem.size).step, [problem.x0]
     for u in controls:
-        states.append(step(states[-1], u, problem.params, np))
+        states.append(np.asarray(step(states[-1], u, problem.params, np), float))
     return np.array(states)
 
 
@@ -147,7 +168,7 @@ def _with_coupling(problem: Draw, rng) -> Draw:
         u[-1] = -coupling(x, u, params, np)[0] / params["couple_u"][0, -1]
         u[-1] = np.clip(u[-1], -20.0, 20.0)
         last.append(u[-1])
-        x = step(x, u, params, np)
+        x = FUNCTIONS["stage_equality"].step(x, u, params, np)
     lower, upper = problem.lower.copy(), problem.upper.copy()
     lower[-1] = min(lower[-1], min(last) - 0.1)
     upper[-1] = max(upper[-1], max(last) + 0.1)

@@ -6,7 +6,9 @@ The functions end with the module that they take sin, cos, dot from. All random 
 
 import dataclasses
 import hashlib
+import itertools
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,23 @@ class Size:
     def name(self) -> str:
         """Such as "box-n4-m2-T30"."""
         return f"{self.family}-n{self.n}-m{self.m}-T{self.horizon}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Functions:
+    """What a problem is made of; each function ends with the draw's params and a module."""
+
+    step: Callable
+    stage_cost: Callable
+    terminal_cost: Callable
+    inequality: Callable | None = None  # of x_1 .. x_T
+    terminal_equality: Callable | None = None
+    stage_equality: Callable | None = None
+
+    @property
+    def constrained(self) -> bool:
+        """Whether there is more than the dynamics."""
+        return (self.inequality, self.terminal_equality, self.stage_equality) != (None,) * 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +94,11 @@ SIZES = {
 }
 
 
-def size_of(name: str) -> tuple[Size, int]:
-    """The size and the seed in a draw's name."""
-    found = re.fullmatch(r"(\w+)-n\d+-m\d+-T\d+-seed(\d+)", name)
-    sizes = SIZES.get(found[1], ()) if found else ()
-    for size in sizes:
-        if found and f"{size.name}-seed{found[2]}" == name:
+def size_of(name: str, known: Iterable[Iterable[Size]]) -> tuple[Size, int]:
+    """The size, of the known ones, and the seed in a draw's name."""
+    found = re.fullmatch(r"(.+)-seed(\d+)", name)
+    for size in itertools.chain.from_iterable(known):
+        if found and size.name == found[1]:
             return size, int(found[2])
     raise ValueError(f"No draw is called {name!r}.")
 
@@ -129,3 +147,13 @@ def coupling(x: Any, u: Any, p: Any, np: Any) -> Any:
     """An equation of state and control, linear in the last control."""
     bend = 0.3 * np.sin(p["couple_sin"] @ x) + 0.3 * np.tanh(p["couple_tanh"] @ u)
     return p["couple_u"] @ u + p["couple_x"] @ x + bend
+
+
+_WITHOUT = Functions(step, stage_cost, terminal_cost)
+FUNCTIONS = {
+    "box": _WITHOUT,
+    "state_bounds": _WITHOUT,
+    "terminal_equality": dataclasses.replace(_WITHOUT, terminal_equality=on_target),
+    "discs": dataclasses.replace(_WITHOUT, inequality=outside_discs),
+    "stage_equality": dataclasses.replace(_WITHOUT, stage_equality=coupling),
+}

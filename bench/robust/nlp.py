@@ -6,7 +6,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from bench.robust import families
+from bench.robust import draws
 from bench.robust.families import Draw, Size
 
 
@@ -25,8 +25,12 @@ class Nlp:
         p = ca.SX.sym("p", sum(int(np.prod(shape)) for shape in shapes.values()))
         named = _named(p, shapes)
 
+        functions = draws.functions_of(size)
+
         def mapped(name: str, function: Any, *of: Any) -> Any:
-            return ca.Function(name, [*of, p], [function(*of, named, ca)])
+            value = function(*of, named, ca)
+            value = ca.vertcat(*value) if isinstance(value, list) else value
+            return ca.Function(name, [*of, p], [value])
 
         states, controls = ca.MX.sym("states", n, horizon), ca.MX.sym("controls", m, horizon)
         start, params = ca.MX.sym("start", n), ca.MX.sym("params", p.numel())
@@ -36,18 +40,19 @@ class Nlp:
         def along(function: Any, *of: Any) -> Any:
             return function.map(of[0].shape[1])(*of, everything[:, : of[0].shape[1]])
 
-        stage_cost = mapped("stage_cost", families.stage_cost, x, u)
-        terminal_cost = mapped("terminal_cost", families.terminal_cost, x)
-        dynamics = mapped("step", families.step, x, u)
+        stage_cost = mapped("stage_cost", functions.stage_cost, x, u)
+        terminal_cost = mapped("terminal_cost", functions.terminal_cost, x)
+        dynamics = mapped("step", functions.step, x, u)
         cost = ca.sum2(along(stage_cost, before, controls)) + terminal_cost(states[:, -1], params)
         self.parts = {"dynamics": along(dynamics, before, controls) - states}
-        if size.family == "discs":
-            outside = mapped("outside", families.outside_discs, x)
+        if functions.inequality:
+            outside = mapped("outside", functions.inequality, x)
             self.parts["inequality"] = along(outside, states)
-        if size.family == "terminal_equality":
-            self.parts["terminal"] = mapped("target", families.on_target, x)(states[:, -1], params)
-        if size.family == "stage_equality":
-            couple = mapped("couple", families.coupling, x, u)
+        if functions.terminal_equality:
+            on_target = mapped("target", functions.terminal_equality, x)
+            self.parts["terminal"] = on_target(states[:, -1], params)
+        if functions.stage_equality:
+            couple = mapped("couple", functions.stage_equality, x, u)
             self.parts["coupling"] = along(couple, before, controls)
         self.rows = {name: part.numel() for name, part in self.parts.items()}
         self.nlp = {

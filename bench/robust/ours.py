@@ -2,13 +2,14 @@
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 import jaxmpc
-from bench.robust import draws, families
+from bench.robust import draws
 from bench.robust.families import Draw, Size
 from bench.robust.ipopt import nlp_of
 
@@ -21,9 +22,10 @@ SOLVERS = {
 _STATIONARY, _FEASIBLE = 1e-6, 1e-7  # what the check of `converged` grants
 
 
-def possible(solver: str, family: str) -> bool:
-    """Whether a solver takes the family's constraints."""
-    return solver not in ("ilqr", "sqp") or family == "box"
+def possible(solver: str, draw: Draw) -> bool:
+    """Whether a solver takes the constraints."""
+    bounded = not draws.functions_of(draw.size).constrained and draw.state_bounds is None
+    return solver not in ("ilqr", "sqp") or bounded
 
 
 def solve(draw: Draw, solver: str) -> dict[str, Any]:
@@ -65,16 +67,39 @@ def problem_of(draw: Draw) -> jaxmpc.Problem:
 
 
 def _problem(size: Size, control_bounds, state_bounds) -> jaxmpc.Problem:
+    functions = draws.functions_of(size)
+    inequality, target, coupling = (
+        function and _of_arrays(function)
+        for function in (
+            functions.inequality,
+            functions.terminal_equality,
+            functions.stage_equality,
+        )
+    )
+    step, stage_cost = _of_arrays(functions.step), _of_arrays(functions.stage_cost)
     return jaxmpc.Problem(
-        _dynamics,
-        _stage_cost,
-        _terminal_cost,
+        lambda x, u, t, params: step(x, u, params),
+        lambda x, u, t, params: stage_cost(x, u, params),
+        _of_arrays(functions.terminal_cost),
         horizon=size.horizon,
         control_dim=size.m,
         control_bounds=control_bounds,
         state_bounds=state_bounds,
-        **_CONSTRAINTS.get(size.family, {}),
+        stage_inequality=inequality and (lambda x, u, t, params: inequality(x, params)),
+        terminal_inequality=inequality,
+        terminal_equality=target,
+        stage_equality=coupling and (lambda x, u, t, params: coupling(x, u, params)),
     )
+
+
+def _of_arrays(function: Callable) -> Callable:
+    """A function with jax.numpy for its module, whose list of scalars is an array."""
+
+    def of_arrays(*arguments):
+        value = function(*arguments, jnp)
+        return jnp.stack(value) if isinstance(value, list) else value
+
+    return of_arrays
 
 
 @functools.lru_cache
@@ -84,38 +109,3 @@ def _program(size: Size, solver: str):
         return jaxmpc.solve(problem, x0, params, solver=SOLVERS[solver])
 
     return jax.jit(program).lower(*arguments_of(draws.draw(size, 0))).compile()
-
-
-def _dynamics(x, u, t, params):
-    return families.step(x, u, params, jnp)
-
-
-def _stage_cost(x, u, t, params):
-    return families.stage_cost(x, u, params, jnp)
-
-
-def _terminal_cost(x, params):
-    return families.terminal_cost(x, params, jnp)
-
-
-def _outside(x, u, t, params):
-    return families.outside_discs(x, params, jnp)
-
-
-def _outside_at_the_end(x, params):
-    return families.outside_discs(x, params, jnp)
-
-
-def _on_target(x, params):
-    return families.on_target(x, params, jnp)
-
-
-def _coupling(x, u, t, params):
-    return families.coupling(x, u, params, jnp)
-
-
-_CONSTRAINTS = {
-    "discs": {"stage_inequality": _outside, "terminal_inequality": _outside_at_the_end},
-    "terminal_equality": {"terminal_equality": _on_target},
-    "stage_equality": {"stage_equality": _coupling},
-}
