@@ -32,9 +32,9 @@ def write() -> int:
     """Replace what is between README's markers; returns an exit status."""
     path = _ROOT / "README.md"
     text = path.read_text()
-    kept = newest(FOLDER)
-    robust = table.render(*kept["tasks"]) if "tasks" in kept else ""
-    written = {"benchmark": render(), "learning": tables.render(), "robust": robust}
+    written = {"benchmark": render(), "learning": tables.render()}
+    if "tasks" in (kept := newest(FOLDER)):
+        written["robust"] = table.render(*kept["tasks"])
     for name, found in written.items():
         before, after = f"<!-- {name} -->", f"<!-- /{name} -->"
         start, end = text.find(before), text.find(after)
