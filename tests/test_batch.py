@@ -84,6 +84,7 @@ def test_the_gradients_are_those_of_vmap():
     assert_same(came, wanted, 1e-10)
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_vmap():
     x0s, params = inputs(5)
 
@@ -243,12 +244,14 @@ def run_on_devices(number: int, *arguments: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_four_devices():
     process = run_on_devices(4, "0", "1", "none")
     output, _ = process.communicate(timeout=600)
     assert "4 devices agree" in output, output
 
 
+@pytest.mark.slow
 def test_two_processes():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

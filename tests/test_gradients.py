@@ -255,6 +255,7 @@ def acados():
     return gradient(jnp.asarray(case.x0), case.params, cold.controls)
 
 
+@pytest.mark.slow
 def test_acados_cartpole(acados):
     (_, solution), (d_x0, d_params) = acados
     assert solution.converged
@@ -266,6 +267,7 @@ def test_acados_cartpole(acados):
         np.testing.assert_allclose(d_params[name], expected, rtol=0, atol=atol, err_msg=name)
 
 
+@pytest.mark.slow
 def test_forward_mode_agrees_on_the_acados_cartpole(acados):
     (_, solution), (d_x0, d_params) = acados
     case = problems.load("cartpole_acados")

@@ -33,13 +33,10 @@ def shifted(solution):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [
-        "oscillating_masses_wang_boyd",
-        pytest.param("dubins_3obs_altro", marks=pytest.mark.slow),
-        pytest.param("quadrotor_2columns", marks=pytest.mark.slow),
-    ],
+    ["oscillating_masses_wang_boyd", "dubins_3obs_altro", "quadrotor_2columns"],
 )
 def test_a_receding_horizon_needs_half_of_the_iterations(name):
     """Each step with a disturbance of 1e-3; the same optima, cold and warm."""
