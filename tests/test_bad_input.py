@@ -282,7 +282,9 @@ def test_dynamics_that_blow_up():
     explosive = problem(dynamics=lambda x, u, t, p: 1e60 * x**2, control_bounds=(0.0, 0.0))
     solve = jax.jit(jax.vmap(lambda x0: jaxmpc.solve(explosive, x0)))
     solution = solve(np.array([[1.0, 1.0], [1e-70, 1e-70], [1.0, 1e-70]]))
-    np.testing.assert_array_equal(solution.converged, [False, True, False])
+    # Multiple shooting starts at rest, and finds no way to close the defect of 1e60.
+    wanted = [Status.line_search_failed, Status.converged, Status.line_search_failed]
+    np.testing.assert_array_equal(solution.status, wanted)
     assert np.all(np.isfinite(solution.controls))
 
 

@@ -71,8 +71,9 @@ def search(
     """The longest acceptable step of Newton's direction, or its second-order correction.
 
     Without a box the bounds of the controls are rows, or there are none. With one there are no
-    rows but the dynamics, and no correction: it was measured to cost batches a quarter of their
-    time and to gain nothing there.
+    rows but the dynamics, and no correction: it was measured to save hard random problems a
+    seventh of their iterations (mean; the median was the same), and to cost the batches of easy
+    ones a fifth of their time and more.
     """
     fixed = jnp.zeros_like(point.controls) if box is None else box.change(point.controls)
 
