@@ -27,11 +27,17 @@ def _counts(found: list[Answer], theirs: list[Answer]) -> dict[str, Any]:
         "solved": len(solved),
         "wrong": sum(not answer.get("confirmed", True) for answer in solved),
         "lost": sum(b["solved"] and not a["solved"] for a, b in pairs),
-        "median_iterations": float(np.median([answer["iterations"] for answer in solved])),
-        "p90_iterations": float(np.percentile([answer["iterations"] for answer in solved], 90)),
+        "median_iterations": _percentile(solved, 50),
+        "p90_iterations": _percentile(solved, 90),
         "lower": both.count("lower"),
         "higher": both.count("higher"),
     }
+
+
+def _percentile(solved: list[Answer], percent: float) -> float | None:
+    if not solved:
+        return None
+    return float(np.percentile([answer["iterations"] for answer in solved], percent))
 
 
 def render(content: dict[str, Any], file: str) -> str:
@@ -58,4 +64,6 @@ def render(content: dict[str, Any], file: str) -> str:
 
 
 def _cell(of: dict[str, Any]) -> str:
+    if not of["solved"]:
+        return "0"
     return f"{of['solved']} ({of['median_iterations']:.0f}, {of['p90_iterations']:.0f})"

@@ -15,15 +15,18 @@ from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate
 from jaxmpc.solvers.merit import merit_of, slope_of
 
 _STEP_SIZES = 14
+_HEAVY = 100.0  # a proximal weight that is more than a little curvature
 _KEEP = 1e10  # how far a multiplier may be from mu / its variable
 
 
 class Box(NamedTuple):
-    """Bounds of the controls that are no rows, and the side where a full step ends."""
+    """Bounds of the controls that are no rows, and where a full step ends."""
 
     lower: Float[Array, "T m"]
     upper: Float[Array, "T m"]
     side: Int[Array, "T m"]
+    proximal: Float[Array, ""]  # the weight that is in the model of the step
+    closing: Float[Array, ""]  # the share of the defects that a full step closes
 
     def change(self, controls) -> Float[Array, "T m"]:
         """From the controls to the bounds that they are to end on; zero for the others."""
@@ -75,19 +78,21 @@ def search(
     seventh of their iterations (mean; the median was the same), and to cost the batches of easy
     ones a fifth of their time and more.
     """
-    fixed = jnp.zeros_like(point.controls) if box is None else box.change(point.controls)
-
     equalities = (problem.stage_equality, problem.terminal_equality)
     substitutions = 1 if equalities == (None, None) else 2
 
     def newton(values: Values) -> Iterate:
-        return direction(matrices, expansion, point, values, setting, mu, substitutions, fixed)
+        held = jnp.zeros_like(point.controls)
+        return direction(matrices, expansion, point, values, setting, mu, substitutions, held)
 
     def merit_at(trial: Iterate) -> tuple[Values, filters.Merit]:
         its = evaluate(problem, params, setting, trial)
         return its, merit_of(its, trial, setting, mu)
 
-    change = newton(values)
+    if box is None:
+        change = newton(values)
+    else:
+        change = _to_sides(expansion, point, values, setting, matrices, mu, box)
     longest = _longest_step(point.positive, change.positive, mu)
     sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=mu.dtype)
     trials = jax.vmap(lambda size: _moved(point, change, size, box))(sizes)
@@ -118,6 +123,26 @@ def search(
             jnp.max(jnp.abs(change.controls) / setting.units.controls),
         ),
     )
+
+
+def _to_sides(
+    expansion: Expansion, point: Iterate, values: Values, setting: Setting, matrices, mu, box: Box
+) -> Iterate:
+    """Newton's direction to the sides of the box, which closes a share of the defects.
+
+    A heavy proximal weight resists the closing of defects and the moves to bounds with a force of
+    its own size. In the costates that force would be curvature of the next model, which asks for
+    a larger weight yet; so they are taken from the direction that does neither.
+    """
+
+    def newton(closing, held) -> Iterate:
+        aim = values._replace(defects=closing * values.defects)
+        return direction(matrices, expansion, point, aim, setting, mu, 1, held)
+
+    held = box.change(point.controls)
+    change, along = newton(box.closing, held), newton(0 * box.closing, 0 * held)
+    costates = jnp.where(box.proximal > _HEAVY, along.costates, change.costates)
+    return change._replace(costates=costates)
 
 
 def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:

@@ -44,6 +44,7 @@ from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without
 from jaxmpc.trajectory.constraints import violations, without_control_bounds
 
 _FIRST_PROXIMAL = 0.1
+_CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search before was to close
 _FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
 
 
@@ -160,7 +161,8 @@ class SQP:
         """Judge the point; unless it is the last one, minimise the model there and move."""
         judged = self._judge(problem, params, state)
         found = self._minimise(problem, state, judged)
-        box = Box(*problem.limits(state.cost.dtype), found.side)
+        limits = problem.limits(state.cost.dtype)
+        box = Box(*limits, found.side, found.proximal, _closing(state))
         step = search(
             without_control_bounds(problem),
             params,
@@ -215,7 +217,8 @@ class SQP:
     def _minimise(self, problem: Problem, state: SQPState, judged: _Judged) -> Found:
         point, setting = state.point, state.setting
         rows = row_model(point, judged.values, setting, 0 * state.cost)
-        model = condensed(judged.expansion, point, judged.values, setting, rows)
+        aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
+        model = condensed(judged.expansion, point, aim, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
         low, high = problem.limits(state.cost.dtype)
@@ -276,3 +279,11 @@ class SQP:
             iterations=state.iterations + running,
             status=status,
         )
+
+
+def _closing(state: SQPState) -> Float[Array, ""]:
+    """The share of the defects that a full step is to close: all, but after failed searches.
+
+    To close all of them at once may take every bound of unstable dynamics, and states far away.
+    """
+    return (_CLOSED_AFTER_FAILURE**state.failures).astype(state.cost.dtype)
