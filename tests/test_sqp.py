@@ -107,6 +107,26 @@ def test_unstable_dynamics(rate, limit):
     np.testing.assert_allclose(solution.cost, 0.5 * value, rtol=1e-8)
 
 
+@pytest.mark.parametrize("x0", [(-2.71306987, 0.89737736), (-2.39759, -0.978719)])
+def test_defects_that_saturate_every_control(x0):
+    """Long free swings: to close all defects at once would take the bounds of all controls."""
+
+    def swing_100(x, u, t, params):  # explicit Euler: unstable, and energy is pumped in
+        return jnp.stack([x[0] + 0.05 * x[1], x[1] + 0.05 * (9.81 * jnp.sin(x[0]) + u[0])])
+
+    def cost(x, u, t, params):
+        return 1 - jnp.cos(x[0]) + 0.05 * x[1] ** 2 + 0.001 * u @ u
+
+    long = jaxmpc.Problem(swing_100, cost, horizon=100, control_dim=1, control_bounds=(-8, 8))
+    solution = jaxmpc.solve(long, jnp.array(x0), solver=SQP())
+    assert solution.converged
+    verdict = reference.kkt(long, np.array(x0), None, solution.states, solution.controls)
+    # The oracle's costates go backwards through unstable dynamics: 5e-9 of its own is rounding.
+    assert verdict.stationarity < 1e-7
+    assert verdict.outside == 0
+    assert verdict.defect < 1e-8 * np.max(solution.scales.states)
+
+
 def test_it_is_at_ilqrs_minimum():
     problem = problem_with((-LIMIT, LIMIT))
     found = jaxmpc.solve(problem, X0, PARAMS, solver=TIGHT)

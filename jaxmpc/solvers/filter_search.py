@@ -26,7 +26,7 @@ class Box(NamedTuple):
     upper: Float[Array, "T m"]
     side: Int[Array, "T m"]
     proximal: Float[Array, ""]  # the weight that is in the model of the step
-    closing: Float[Array, ""]  # the share of the defects that a full step closes
+    defects: Float[Array, "T n"]  # what a full step is to close
 
     def change(self, controls) -> Float[Array, "T m"]:
         """From the controls to the bounds that they are to end on; zero for the others."""
@@ -118,31 +118,34 @@ def search(
         taken.accepted,
         taken.by_objective,
         taken.size,
-        jnp.maximum(
-            jnp.max(jnp.abs(change.states) / setting.units.states),
-            jnp.max(jnp.abs(change.controls) / setting.units.controls),
-        ),
+        _length(change, setting),
     )
 
 
 def _to_sides(
     expansion: Expansion, point: Iterate, values: Values, setting: Setting, matrices, mu, box: Box
 ) -> Iterate:
-    """Newton's direction to the sides of the box, which closes a share of the defects.
+    """Newton's direction to the sides of the box, which closes the defects that it aims at.
 
     A heavy proximal weight resists the closing of defects and the moves to bounds with a force of
     its own size. In the costates that force would be curvature of the next model, which asks for
     a larger weight yet; so they are taken from the direction that does neither.
     """
 
-    def newton(closing, held) -> Iterate:
-        aim = values._replace(defects=closing * values.defects)
+    def newton(defects, held) -> Iterate:
+        aim = values._replace(defects=defects)
         return direction(matrices, expansion, point, aim, setting, mu, 1, held)
 
     held = box.change(point.controls)
-    change, along = newton(box.closing, held), newton(0 * box.closing, 0 * held)
+    change, along = newton(box.defects, held), newton(0 * box.defects, 0 * held)
     costates = jnp.where(box.proximal > _HEAVY, along.costates, change.costates)
     return change._replace(costates=costates)
+
+
+def _length(change: Iterate, setting: Setting) -> Float[Array, ""]:
+    """The largest change of a state or control, in its unit."""
+    of_states = jnp.max(jnp.abs(change.states) / setting.units.states)
+    return jnp.maximum(of_states, jnp.max(jnp.abs(change.controls) / setting.units.controls))
 
 
 def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:

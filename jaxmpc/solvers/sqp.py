@@ -160,9 +160,10 @@ class SQP:
     def step(self, problem: Problem, params: PyTree, state: SQPState) -> SQPState:
         """Judge the point; unless it is the last one, minimise the model there and move."""
         judged = self._judge(problem, params, state)
-        found = self._minimise(problem, state, judged)
+        defects = _closing(state) * judged.values.defects
+        found = self._minimise(problem, state, judged, defects)
         limits = problem.limits(state.cost.dtype)
-        box = Box(*limits, found.side, found.proximal, _closing(state))
+        box = Box(*limits, found.side, found.proximal, defects)
         step = search(
             without_control_bounds(problem),
             params,
@@ -214,10 +215,12 @@ class SQP:
         residuals = measured.residuals(0 * scales.cost, scales.cost / state.scales.cost)
         return _Judged(values, expansion, scales, residuals, multipliers)
 
-    def _minimise(self, problem: Problem, state: SQPState, judged: _Judged) -> Found:
+    def _minimise(
+        self, problem: Problem, state: SQPState, judged: _Judged, defects: Float[Array, "T n"]
+    ) -> Found:
         point, setting = state.point, state.setting
         rows = row_model(point, judged.values, setting, 0 * state.cost)
-        aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
+        aim = judged.values._replace(defects=defects)
         model = condensed(judged.expansion, point, aim, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
