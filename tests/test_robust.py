@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxmpc
-from bench.robust import draws, families, report
+from bench.robust import draws, families, report, table
 from bench.robust.families import SIZES
 from bench.robust.tasks import TASKS
 
@@ -63,3 +63,12 @@ def test_costs_are_compared_relatively():
     assert report.compare(1e6 + 0.1, 1e6) == "same"
     assert report.compare(1.1, 1.0) == "higher"
     assert report.compare(-1.1, -1.0) == "lower"
+
+
+def test_a_table_in_which_somebody_solves_nothing():
+    solved = {"solved": True, "iterations": 5, "cost": 1.0, "confirmed": True}
+    lost = {"solved": False, "iterations": 500, "cost": 1e19}
+    row = table.row("unstable_map", {"default": [solved], "interior": [solved], "ipopt": [lost]})
+    assert "| unstable map | 1 (5, 5) | 1 (5, 5) | 0 | 0 / 0 |" in table.render(
+        {"results": [row]}, "tasks.json"
+    )
