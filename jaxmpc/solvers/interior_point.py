@@ -19,9 +19,9 @@ from jaxmpc.solution import (
 )
 from jaxmpc.solvers import filter as filters
 from jaxmpc.solvers.barrier import condensed, expand, row_model
+from jaxmpc.solvers.barrier_search import barrier_search
 from jaxmpc.solvers.convex_factor import convex_factor
 from jaxmpc.solvers.filter import Filter
-from jaxmpc.solvers.filter_search import search
 from jaxmpc.solvers.iterate import (
     Iterate,
     Setting,
@@ -36,7 +36,7 @@ from jaxmpc.solvers.iterate import (
     units_of,
 )
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, WarmStart, finite
-from jaxmpc.solvers.merit import Optimality, merit_of, optimality, violation_of_hard
+from jaxmpc.solvers.merit import Optimality, optimality, violation_of_hard
 from jaxmpc.solvers.options import (
     AFTER_FAILURE,
     FAILURES,
@@ -242,7 +242,9 @@ class InteriorPoint:
         weights = (first, smallest)
         factorised: Any = convex_factor(recursion, model, setting, *weights)
         matrices, proximal, convex = factorised
-        found = search(problem, params, setting, memory, point, expansion, values, matrices, mu)
+        found = barrier_search(
+            problem, params, setting, memory, point, expansion, values, matrices, mu
+        )
 
         near = residuals.largest() <= WORKING_PRECISION * tolerance
         small = convex & (proximal == 0) & (found.length <= small_step(mu.dtype))
@@ -260,7 +262,6 @@ class InteriorPoint:
             shown_size = jnp.where(moved, found.step_size, 0.0)
             print_interior_point(state, cost, residuals, infeasibility, mu, shown_size)
         failures = jnp.where(moved, 0, state.failures + convex).astype(jnp.int32)
-        merit = merit_of(values, point, setting, mu)
         before = state
         state = state._replace(
             judged=now,
@@ -271,7 +272,7 @@ class InteriorPoint:
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
             proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
-            memory=filters.remember(memory, merit, moved & ~found.by_objective),
+            memory=filters.remember(memory, found.now, moved & ~found.by_objective),
             failures=failures,
             residuals=residuals._replace(feasibility=shown),
             held=measured.held,

@@ -20,11 +20,12 @@ from jaxmpc.solution import (
 from jaxmpc.solvers import filter as filters
 from jaxmpc.solvers.barrier import Expansion, condensed, expand, lagrangian_gradient, row_model
 from jaxmpc.solvers.bounded_factor import Found, bounded_factor
+from jaxmpc.solvers.box_search import Box, box_search
 from jaxmpc.solvers.filter import Filter
-from jaxmpc.solvers.filter_search import Box, Search, search
+from jaxmpc.solvers.filter_search import Search
 from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate, scaled, setting_of, units_of
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
-from jaxmpc.solvers.merit import merit_of, optimality
+from jaxmpc.solvers.merit import optimality
 from jaxmpc.solvers.options import (
     AFTER_FAILURE,
     FAILURES,
@@ -44,6 +45,7 @@ from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without
 from jaxmpc.trajectory.constraints import violations, without_control_bounds
 
 _FIRST_PROXIMAL = 0.1
+_REMEMBERED = 0.01  # the least weight to raise after a failure: it decays in convex iterations
 _CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search before was to close
 _FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
 
@@ -100,7 +102,7 @@ class SQP:
         verbose: print a table of iterations; compiled out otherwise.
 
     Sources: Bock and Plitt (1984) for multiple shooting; Fletcher and Leyffer (2002) for the
-    filter; Judice and Pires (1994) for the active set.
+    filter, Ulbrich (2004) for the Lagrangian in it; Judice and Pires (1994) for the active set.
     """
 
     max_iterations: int = 500
@@ -164,7 +166,7 @@ class SQP:
         found = self._minimise(problem, state, judged, defects)
         limits = problem.limits(state.cost.dtype)
         box = Box(*limits, found.side, found.proximal, defects)
-        step = search(
+        step = box_search(
             without_control_bounds(problem),
             params,
             state.setting,
@@ -173,7 +175,6 @@ class SQP:
             judged.expansion,
             judged.values,
             found.matrices,
-            jnp.zeros_like(state.cost),
             box,
         )
         return self._advance(problem, state, judged, found, step)
@@ -228,7 +229,8 @@ class SQP:
         question = Question(model, low - point.controls, high - point.controls, state.side)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
-        first = jnp.where(state.failures > 0, AFTER_FAILURE * smallest, 0.0)
+        enough = AFTER_FAILURE * jnp.maximum(smallest, _REMEMBERED)
+        first = jnp.where(state.failures > 0, enough, 0.0)
         return bounded_factor(recursion, question, setting.units, first, smallest)
 
     def _advance(
@@ -262,8 +264,7 @@ class SQP:
         if self.verbose:
             taken = jnp.where(moved, step.step_size, 0.0)
             print_sqp(state, values.cost, residuals, found.proximal, taken)
-        merit = merit_of(values, state.point, state.setting, 0 * state.cost)
-        memory = filters.remember(state.memory, merit, moved & ~step.by_objective)
+        memory = filters.remember(state.memory, step.now, moved & ~step.by_objective)
         memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
         return state._replace(
             judged=judged.scales,
