@@ -488,6 +488,7 @@ def test_constrained_problems_are_learned_through_too():
     assert fit.history.loss[-1] < 1e-6 < 1e-4 < fit.history.loss[0]
 
 
+@pytest.mark.slow
 def test_the_papers_pendulum_in_float32():
     starts = jnp.asarray(models.paper_initial_states("pendulum")[:6], jnp.float32)
     problem = jaxmpc.Problem(

@@ -16,16 +16,25 @@ def number(pattern, text):
     return float(found.group(1))
 
 
+def report(capsys, tmp_path, *options):
+    assert program.main(["--plot", str(tmp_path), *options]) == 0
+    return capsys.readouterr()
+
+
+@pytest.mark.slow
 def test_the_demo_recovers_the_dynamics(capsys, tmp_path):
-    assert program.main(["--plot", str(tmp_path)]) == 0
-    out, err = capsys.readouterr()
-    assert "120 converged" in out
-    assert number(r"mean cost +([\d.]+)", out) == pytest.approx(program.PAPER_COST, abs=1e-3)
-    assert number(r"worst KKT residual +(\S+)", out) < 1e-8
+    out, _ = report(capsys, tmp_path)
     for name in program.WRONG:
         assert number(rf"{name} .* (\S+)\n", out) < 1e-3, name
     assert number(r"never seen: (\S+)", out) < program.PAPER_TEST_LOSS
-    assert "300/300" in err  # the progress bar
+
+
+def test_the_demo_plans_like_the_paper_and_draws_it(capsys, tmp_path):
+    out, err = report(capsys, tmp_path, "--steps", "10")
+    assert "120 converged" in out
+    assert number(r"mean cost +([\d.]+)", out) == pytest.approx(program.PAPER_COST, abs=1e-3)
+    assert number(r"worst KKT residual +(\S+)", out) < 1e-8
+    assert "10/10" in err  # the progress bar
     for name, least_frames in (("experts.png", 1), ("swing_up.png", 1), ("swing_up.gif", 80)):
         with Image.open(tmp_path / name) as image:
             assert min(image.size) > 300

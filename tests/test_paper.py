@@ -58,6 +58,7 @@ def test_the_network_learns_and_is_no_match(pendulum):
     assert 1e-2 < found["test"] < 2.0  # of 2.7, the mean square of the controls
 
 
+@pytest.mark.slow
 def test_where_the_model_is_wrong_imitation_makes_better_controls(pendulum):
     task, _ = pendulum
     train, test = non_realisable.experts(task)

@@ -1,4 +1,4 @@
-"""Units do not matter: the same controls, by both solvers, whatever they are measured in."""
+"""Units do not matter: the same controls, by every solver, whatever they are measured in."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxmpc
-from jaxmpc import ILQR, InteriorPoint, Status, models
+from jaxmpc import ILQR, SQP, InteriorPoint, Status, models
 from jaxmpc.integrators import rk4
 
 WIDE = list(itertools.product((1e-6, 1.0, 1e6), (1e-6, 1.0, 1e6), (1e-8, 1.0, 1e8)))
@@ -65,8 +65,10 @@ def in_units(name, solver, dtype):
 @pytest.mark.parametrize(
     ("name", "solver"),
     [
-        ("pendulum", ILQR()),
+        ("pendulum", SQP()),
         ("pendulum", InteriorPoint()),
+        pytest.param("pendulum", ILQR(), marks=pytest.mark.slow),
+        pytest.param("cartpole", SQP(), marks=pytest.mark.slow),
         pytest.param("cartpole", ILQR(), marks=pytest.mark.slow),
         pytest.param("cartpole", InteriorPoint(), marks=pytest.mark.slow),
     ],
@@ -81,7 +83,10 @@ def test_units_do_not_matter(name, solver):
         np.testing.assert_allclose(controls, expected, atol=1e-6, err_msg=str(units))
 
 
-@pytest.mark.parametrize("solver", [ILQR(), pytest.param(InteriorPoint(), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "solver",
+    [SQP(), *(pytest.param(other, marks=pytest.mark.slow) for other in (ILQR(), InteriorPoint()))],
+)
 def test_units_do_not_matter_in_float32(solver):
     expected, _ = in_units("pendulum", solver, jnp.float64)(1.0, 1.0, 1.0)
     solved = in_units("pendulum", solver, jnp.float32)

@@ -51,7 +51,14 @@ def _bisected(theta, kappa):
 
 
 @pytest.mark.parametrize(
-    ("name", "kappa"), [*((name, 1e-2) for name in WAYS), ("state_bounds", 1e-4)]
+    ("name", "kappa"),
+    [
+        ("control_bounds", 1e-2),
+        ("stage_inequality", 1e-2),
+        pytest.param("state_bounds", 1e-2, marks=pytest.mark.slow),
+        pytest.param("state_bounds", 1e-4, marks=pytest.mark.slow),
+        pytest.param("terminal_inequality", 1e-2, marks=pytest.mark.slow),
+    ],
 )
 def test_the_gradient_is_that_of_the_central_path(name, kappa):
     problem, adjoint = kink(**WAYS[name]), ImplicitAdjoint(smoothing=kappa)
@@ -78,7 +85,7 @@ def test_without_smoothing_the_kink_is_there():
     np.testing.assert_allclose(slopes, [1.8, 1.998, 0.0, 0.0], atol=1e-6)
 
 
-@pytest.mark.parametrize("equality", [False, True])
+@pytest.mark.parametrize("equality", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_soft_row_has_two_kinks_and_both_are_smoothed(equality):
     """Against differences of the minimiser of the barrier problem, excesses eliminated."""
     kappa, price = 1e-2, Soft(0.5, 0.3)

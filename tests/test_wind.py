@@ -46,6 +46,7 @@ def test_residual_is_the_drag_of_the_air():
     assert jnp.linalg.norm(found) > 0.5
 
 
+@pytest.mark.slow
 def test_the_hand_tuned_model_tracks_several_times_better_than_none(flown):
     (task, _), (flight, _) = flown
     assert jnp.all(flight.converged)
