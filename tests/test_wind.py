@@ -56,6 +56,7 @@ def test_the_hand_tuned_model_tracks_several_times_better_than_none(flown):
     assert none > 4 * tuned
 
 
+@pytest.mark.slow
 def test_a_network_predicts_better_than_the_hand_tuned_model(flown):
     moments = [situations(flight, task) for task, flight in zip(*flown, strict=True)]
     train = Training(PREDICTION, 3e-3, epochs=10, batch_size=64)
