@@ -59,7 +59,7 @@ def barrier_search(
     correction = newton(jax.tree.map(lambda old, new: longest * old + new, values, first.values))
     size = _longest_step(point.positive, correction.positive, mu)
     corrected = trial_along(correction, size)
-    good = filters.judge(memory, now, corrected[2], longest, slope)
+    good = judge(*corrected[1:], longest)
     corrects = good[0] & ~first.accepted & (first.merit.violation >= now.violation)
     instead = Trial(*corrected, *good, size)
     taken = jax.tree.map(lambda new, old: jnp.where(corrects, new, old), instead, taken)

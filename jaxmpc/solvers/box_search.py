@@ -58,6 +58,7 @@ def box_search(
     now = merit_of(values, point, setting, none)
     slope = slope_of(expansion, point, change, setting, none)
     price = (point.costates + change.costates)[1:]
+    priced_slope = slope - jnp.sum(price * box.defects)
 
     def priced(merit: Merit, values: Values) -> Merit:
         worth = jnp.sum(price * values.defects, axis=(-2, -1))
@@ -71,9 +72,8 @@ def box_search(
 
     def judge(its, merits, sizes):
         accepted, by_objective = filters.judge(memory, now, merits, sizes, slope)
-        closing = jnp.sum(price * box.defects)
-        trials = priced(merits, its)
-        falls = filters.falls(memory, priced(now, values), trials, sizes, slope - closing)
+        before, after = priced(now, values), priced(merits, its)
+        falls = filters.falls(memory, before, after, sizes, priced_slope)
         return accepted | falls, by_objective | (falls & ~accepted)
 
     taken, _ = backtrack(trial_at, judge, none + 1)

@@ -1,4 +1,4 @@
-"""A line search of multiple shooting: a grid of step sizes at once, judged by the filter."""
+"""A line search of multiple shooting: a grid of step sizes at once, by the solver's own rule."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _STEP_SIZES = 14
 
 
 class Trial(NamedTuple):
-    """A point that a step leads to, and what the filter says of it."""
+    """A point that a step leads to, and what the rule says of it."""
 
     point: Iterate
     values: Values
