@@ -34,10 +34,10 @@ def test_the_default_loses_none_of_a_hundred_bounded_problems():
 
 
 def test_newtons_step_is_not_refused_for_defects_of_second_order():
-    """By the cost alone it is, at every point: 500 iterations with steps of 1/128 and less."""
-    draw = draws.load("box-n4-m2-T30-seed405")
+    """By the cost alone it is: some 200 iterations for 9."""
+    draw = draws.load("box-n3-m1-T60-seed862")
     problem, solution = ours.problem_of(draw), ours.solution_of(draw, "default")
-    assert bool(solution.converged) and solution.iterations < 100
+    assert bool(solution.converged) and solution.iterations < 30
     verdict = reference.kkt(problem, draw.x0, draw.params, solution.states, solution.controls)
     assert reference.stationarity_in_scales(problem, verdict, solution) < 1e-6
     assert verdict.outside == 0 and verdict.defect < 1e-9
