@@ -19,9 +19,9 @@ from jaxmpc.solution import (
 )
 from jaxmpc.solvers import filter as filters
 from jaxmpc.solvers.barrier import condensed, expand, row_model
-from jaxmpc.solvers.barrier_search import barrier_search
 from jaxmpc.solvers.convex_factor import convex_factor
 from jaxmpc.solvers.filter import Filter
+from jaxmpc.solvers.filter_search import Model, filter_search, no_box
 from jaxmpc.solvers.iterate import (
     Iterate,
     Setting,
@@ -82,6 +82,7 @@ class InteriorPointState(NamedTuple):
     original: Setting  # the problem as it was given
     restoring: Bool[Array, ""]  # whether the violation is being minimised instead
     restorations: Int[Array, ""]
+    squared: Bool[Array, ""]  # whether a restoration minimises their squares, or absolute values
     target: Float[Array, ""]  # the violation that ends the restoration
     mu: Float[Array, ""]
     proximal: Float[Array, ""]
@@ -98,7 +99,7 @@ class InteriorPointState(NamedTuple):
         """What is being solved at present."""
         return jax.tree.map(
             lambda new, old: jnp.where(self.restoring, new, old),
-            relaxed(self.original, self.mu),
+            relaxed(self.original, self.mu, self.squared),
             self.original,
         )
 
@@ -115,8 +116,9 @@ class InteriorPoint:
     States and controls are both unknowns, so that guessed states need not satisfy the dynamics.
     Each iteration factorises one LQ problem with the exact Hessian of the Lagrangian, made
     convex by a proximal term where it is not. Where the line search finds no way on, the
-    violation of the constraints is minimised instead, until there is one; if it cannot be
-    brought to zero, the status is `infeasible` and the least violating point is returned.
+    violation of the constraints is minimised instead, until there is one: the sum of squares, and
+    the sum of absolute values where that is stuck. If it cannot be brought to zero, the status is
+    `infeasible` and the point of the least sum of absolute violations is returned.
 
     Attributes:
         max_iterations: the limit on iterations.
@@ -133,7 +135,8 @@ class InteriorPoint:
 
     Sources: Waechter and Biegler (2006), 'On the implementation of an interior-point filter
     line-search algorithm for large-scale nonlinear programming'; Rao, Wright and Rawlings (1998)
-    for the Riccati recursion inside of an interior point.
+    for the Riccati recursion inside of an interior point; Ulbrich (2004) for the Lagrangian in the
+    filter.
     """
 
     max_iterations: int = 500
@@ -196,6 +199,7 @@ class InteriorPoint:
             original=setting,
             restoring=jnp.zeros_like(possible),
             restorations=count,
+            squared=count == 0,
             target=one,
             mu=mu,
             proximal=0 * one,
@@ -237,14 +241,14 @@ class InteriorPoint:
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
-        smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
+        smallest = jnp.maximum(state.proximal / 3, _FIRST_PROXIMAL)
         first = jnp.where(state.failures > 0, AFTER_FAILURE * smallest, 0.0)
         weights = (first, smallest)
         factorised: Any = convex_factor(recursion, model, setting, *weights)
         matrices, proximal, convex = factorised
-        found = barrier_search(
-            problem, params, setting, memory, point, expansion, values, matrices, mu
-        )
+        box = no_box(point.controls)
+        newton = Model(expansion, matrices, proximal, mu, values, box)
+        found = filter_search(problem, params, setting, memory, point, values, newton)
 
         near = residuals.largest() <= WORKING_PRECISION * tolerance
         small = convex & (proximal == 0) & (found.length <= small_step(mu.dtype))
@@ -253,8 +257,9 @@ class InteriorPoint:
         nearly = jnp.where(near, state.nearly + 1, 0)
         solved |= nearly > NEARLY
         infeasible = infeasibility > tolerance
-        hopeless = state.restoring & solved & (infeasibility > 100 * tolerance)
-        ends = (solved & ~state.restoring) | hopeless | (state.iterations >= self.max_iterations)
+        stuck = state.restoring & solved & (infeasibility > 100 * tolerance)
+        hopeless = stuck & ~state.squared
+        ends = (solved & ~state.restoring) | stuck | (state.iterations >= self.max_iterations)
         running = (state.status == RUNNING) & ~ends
         moved = running & convex & found.accepted
         cost = values.cost + jnp.where(state.restoring, 0.0, values.penalty / setting.scale)
@@ -290,7 +295,8 @@ class InteriorPoint:
         restore &= state.restorations < _RESTORATIONS
         restored = state.restoring & (solved | (infeasibility <= state.target))
         changes = (status == RUNNING) & (restore | restored)
-        other = _switched(state, point, rows_at(setting, point, values), infeasibility)
+        rows = rows_at(setting, point, values)
+        other = _switched(state, point, rows, infeasibility, stuck)
         state = jax.tree.map(lambda new, old: jnp.where(changes, new, old), other, state)
         # What the state before says is about its previous point.
         converged = jnp.full_like(before.status, Status.converged)
@@ -356,12 +362,17 @@ def _warm(problem: Problem, setting: Setting, point: Iterate, rows, dual: WarmSt
     )
 
 
-def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility):
-    """The state at the start of a restoration, or of what comes after it."""
-    restoring = ~state.restoring
+def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility, stuck):
+    """The state at the start of a restoration, or of what comes after it.
+
+    One that is stuck at a least sum of squared violations is followed by one of their absolute
+    values: what is stationary for the one rarely is for the other.
+    """
+    restoring = ~state.restoring | stuck
     near = state.original.near._replace(states=point.states, controls=point.controls)
     state = state._replace(
         restoring=restoring,
+        squared=state.squared & ~stuck,
         original=state.original._replace(near=near),
         mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
     )

@@ -149,16 +149,18 @@ def _with_prices(setting: Setting, linear, quadratic) -> Setting:
     )
 
 
-def relaxed(setting: Setting, mu: Float[Array, ""]) -> Setting:
+def relaxed(setting: Setting, mu: Float[Array, ""], squared: Bool[Array, ""]) -> Setting:
     """The problem of a restoration: the least violation near where it began.
 
     The nearness counts less and less as mu falls, and the cost is a mere tie-break.
-    Minimises the sum of the absolute violations, in their units, of all rows but those of the
-    control bounds.
+    Minimises the sum of the absolute or `squared` violations, in their units, of all rows but
+    those of the control bounds.
     """
     weights = jnp.where(setting.relaxable, 1 / setting.units.rows, jnp.inf)
-    soft = _with_prices(setting, weights, jnp.zeros_like(weights))
+    soft = _with_prices(setting, weights, weights**2)
     return soft._replace(
+        linear=jnp.where(squared, 0.0, soft.linear),
+        quadratic=jnp.where(squared, soft.quadratic, 0.0),
         scale=_TIE_BREAK * setting.scale,
         unit=jnp.ones_like(setting.unit),
         near=setting.near._replace(weight=jnp.sqrt(mu)),

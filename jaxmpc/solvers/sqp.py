@@ -20,9 +20,8 @@ from jaxmpc.solution import (
 from jaxmpc.solvers import filter as filters
 from jaxmpc.solvers.barrier import Expansion, condensed, expand, lagrangian_gradient, row_model
 from jaxmpc.solvers.bounded_factor import Found, bounded_factor
-from jaxmpc.solvers.box_search import Box, box_search
 from jaxmpc.solvers.filter import Filter
-from jaxmpc.solvers.filter_search import Search
+from jaxmpc.solvers.filter_search import Box, Model, Search, filter_search
 from jaxmpc.solvers.iterate import Iterate, Setting, Values, evaluate, scaled, setting_of, units_of
 from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
 from jaxmpc.solvers.merit import optimality
@@ -162,21 +161,13 @@ class SQP:
     def step(self, problem: Problem, params: PyTree, state: SQPState) -> SQPState:
         """Judge the point; unless it is the last one, minimise the model there and move."""
         judged = self._judge(problem, params, state)
-        defects = _closing(state) * judged.values.defects
-        found = self._minimise(problem, state, judged, defects)
-        limits = problem.limits(state.cost.dtype)
-        box = Box(*limits, found.side, found.proximal, defects)
-        step = box_search(
-            without_control_bounds(problem),
-            params,
-            state.setting,
-            state.memory,
-            state.point,
-            judged.expansion,
-            judged.values,
-            found.matrices,
-            box,
-        )
+        aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
+        found = self._minimise(problem, state, judged, aim)
+        box = Box(*problem.limits(state.cost.dtype), found.side)
+        none = 0 * state.cost
+        model = Model(judged.expansion, found.matrices, found.proximal, none, aim, box)
+        inner, values = without_control_bounds(problem), judged.values
+        step = filter_search(inner, params, state.setting, state.memory, state.point, values, model)
         return self._advance(problem, state, judged, found, step)
 
     def terminate(self, state: SQPState) -> Int[Array, ""]:
@@ -216,12 +207,9 @@ class SQP:
         residuals = measured.residuals(0 * scales.cost, scales.cost / state.scales.cost)
         return _Judged(values, expansion, scales, residuals, multipliers)
 
-    def _minimise(
-        self, problem: Problem, state: SQPState, judged: _Judged, defects: Float[Array, "T n"]
-    ) -> Found:
+    def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Found:
         point, setting = state.point, state.setting
         rows = row_model(point, judged.values, setting, 0 * state.cost)
-        aim = judged.values._replace(defects=defects)
         model = condensed(judged.expansion, point, aim, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
