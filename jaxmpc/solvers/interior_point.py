@@ -66,6 +66,7 @@ _WORTH = 0.1  # of the cost's scale in the barrier problem, where that makes no 
 _FIRST_PROXIMAL = 1e-4
 _FAILURES_INFEASIBLE = 2  # line searches that may fail before the violation is minimised
 _RESTORATIONS = 5
+_SETTLED = 1e-4  # the residual at which a least sum of squares is no way on
 _RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
 
 
@@ -257,7 +258,8 @@ class InteriorPoint:
         nearly = jnp.where(near, state.nearly + 1, 0)
         solved |= nearly > NEARLY
         infeasible = infeasibility > tolerance
-        stuck = state.restoring & solved & (infeasibility > 100 * tolerance)
+        settled = solved | (state.squared & (residuals.largest() <= _SETTLED))
+        stuck = state.restoring & settled & (infeasibility > 100 * tolerance)
         hopeless = stuck & ~state.squared
         ends = (solved & ~state.restoring) | stuck | (state.iterations >= self.max_iterations)
         running = (state.status == RUNNING) & ~ends
@@ -293,7 +295,7 @@ class InteriorPoint:
         state = state._replace(status=status)
         restore = (failures > _FAILURES_INFEASIBLE) & infeasible & ~state.restoring
         restore &= state.restorations < _RESTORATIONS
-        restored = state.restoring & (solved | (infeasibility <= state.target))
+        restored = stuck | (state.restoring & (solved | (infeasibility <= state.target)))
         changes = (status == RUNNING) & (restore | restored)
         rows = rows_at(setting, point, values)
         other = _switched(state, point, rows, infeasibility, stuck)
