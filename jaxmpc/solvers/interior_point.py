@@ -66,6 +66,7 @@ _WORTH = 0.1  # of the cost's scale in the barrier problem, where that makes no 
 _FIRST_PROXIMAL = 1e-4
 _FAILURES_INFEASIBLE = 2  # line searches that may fail before the violation is minimised
 _RESTORATIONS = 5
+_STUCK_MU = 1e-2  # the barrier parameter after a least sum of squares
 _SETTLED = 1e-4  # the residual at which a least sum of squares is no way on
 _RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
 
@@ -371,12 +372,13 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility, st
     values: what is stationary for the one rarely is for the other.
     """
     restoring = ~state.restoring | stuck
+    far = jnp.maximum(_START_MU, infeasibility)
     near = state.original.near._replace(states=point.states, controls=point.controls)
     state = state._replace(
         restoring=restoring,
         squared=state.squared & ~stuck,
         original=state.original._replace(near=near),
-        mu=jnp.where(restoring, jnp.maximum(_START_MU, infeasibility), _START_MU),
+        mu=jnp.where(stuck, _STUCK_MU, jnp.where(state.restoring, _START_MU, far)),
     )
     setting, one = state.setting(), jnp.ones_like(state.mu)
     fresh = around(setting, point.states, point.controls, rows, one)
