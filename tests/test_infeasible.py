@@ -9,6 +9,8 @@ import pytest
 
 import jaxmpc
 from jaxmpc import Soft, Status
+from jaxmpc.solvers import interior_point
+from jaxmpc.solvers.loop import Guess
 
 DT = 0.1
 A, B = np.array([[1, DT], [0, 1]]), np.array([[DT**2 / 2], [DT]])
@@ -48,6 +50,17 @@ def test_an_initial_state_from_which_a_bound_cannot_be_met():
     assert_plausible(solution)
     report = jaxmpc.describe(solution)
     assert "infeasible" in report and "state_upper[1] at stage 1 by 0.4, and 3 more" in report
+
+
+@pytest.mark.parametrize(
+    "bounds, status", [({}, Status.infeasible), ({"state_bounds": None}, Status.line_search_failed)]
+)
+def test_searches_that_fail_say_infeasible_only_where_there_is_a_constraint(bounds, status):
+    problem, solver = build(**bounds), jaxmpc.InteriorPoint()
+    state = solver.init(problem, GOOD, None, Guess(jnp.zeros((20, 1)), None, None))
+    state = state._replace(failures=jnp.array(99, jnp.int32))
+    says = interior_point._status(state, solved=False, infeasible=True, hopeless=False, limit=500)
+    assert says == status
 
 
 def test_a_goal_that_cannot_be_reached():

@@ -416,9 +416,10 @@ def _lowered(mu, measured: Optimality, least, wanted, still) -> Float[Array, ""]
 
 def _status(state: InteriorPointState, solved, infeasible, hopeless, limit: int):
     """RUNNING, unless the point is the last one or there is no way on."""
-    stuck = jnp.where(infeasible, Status.infeasible, Status.line_search_failed)
-    status = jnp.where(state.failures > FAILURES, stuck, RUNNING)
-    status = jnp.where(hopeless, Status.infeasible, status)
+    # Dynamics alone can be met from any state: by a simulation.
+    hard = jnp.any(state.original.relaxable & ~state.original.exists[1])
+    failed = jnp.where(infeasible & hard, Status.infeasible, Status.line_search_failed)
+    status = jnp.where((state.failures > FAILURES) | hopeless, failed, RUNNING)
     status = jnp.where(state.proximal > LARGEST_PROXIMAL, Status.regularization_limit, status)
     status = jnp.where(state.iterations >= limit, Status.max_iterations, status)
     return jnp.where(solved & ~state.restoring, Status.converged, status)
