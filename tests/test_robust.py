@@ -43,6 +43,16 @@ def test_newtons_step_is_not_refused_for_defects_of_second_order():
     assert verdict.outside == 0 and verdict.defect < 1e-9
 
 
+def test_the_interior_point_goes_on_where_the_cost_alone_says_stop():
+    """By it, and with a second-order correction, this was `infeasible` after 36 iterations."""
+    draw = draws.load("terminal_equality-n2-m1-T30-seed376")
+    problem, solution = ours.problem_of(draw), ours.solution_of(draw, "default")
+    assert bool(solution.converged) and solution.iterations < 30
+    np.testing.assert_allclose(solution.cost, 51.7229916, rtol=1e-8)  # IPOPT's
+    found = (draw.x0, draw.params, solution.states, solution.controls)
+    assert reference.largest_violation(problem, *found) < 1e-7
+
+
 @pytest.mark.parametrize("family", SIZES)
 def test_a_name_says_which_draw_it_is(family):
     for draw in draws.draws(family, 7, len(SIZES[family])):
