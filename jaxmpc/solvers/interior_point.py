@@ -87,7 +87,7 @@ class InteriorPointState(NamedTuple):
     squared: Bool[Array, ""]  # whether a restoration minimises their squares, or absolute values
     target: Float[Array, ""]  # the violation that ends the restoration
     mu: Float[Array, ""]
-    proximal: Float[Array, ""]
+    proximal: Float[Array, ""]  # the least weight to try, where one is needed
     memory: Filter
     failures: Int[Array, ""]
     residuals: Residuals
@@ -204,7 +204,7 @@ class InteriorPoint:
             squared=count == 0,
             target=one,
             mu=mu,
-            proximal=0 * one,
+            proximal=_FIRST_PROXIMAL * one,
             memory=filters.empty(values.total(setting.units)),
             failures=count,
             residuals=Residuals(*[jnp.inf * one] * 3),
@@ -243,9 +243,8 @@ class InteriorPoint:
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
-        smallest = jnp.maximum(state.proximal / 3, _FIRST_PROXIMAL)
-        first = jnp.where(state.failures > 0, AFTER_FAILURE * smallest, 0.0)
-        weights = (first, smallest)
+        first = jnp.where(state.failures > 0, AFTER_FAILURE * state.proximal, 0.0)
+        weights = (first, state.proximal)
         factorised: Any = convex_factor(recursion, model, setting, *weights)
         matrices, proximal, convex = factorised
         box = no_box(point.controls)
@@ -269,6 +268,7 @@ class InteriorPoint:
         if self.verbose:
             shown_size = jnp.where(moved, found.step_size, 0.0)
             print_interior_point(state, cost, residuals, infeasibility, mu, shown_size)
+        forgotten = jnp.maximum(state.proximal / 3, _FIRST_PROXIMAL)
         failures = jnp.where(moved, 0, state.failures + convex).astype(jnp.int32)
         before = state
         state = state._replace(
@@ -279,7 +279,7 @@ class InteriorPoint:
             still=small & moved & (found.step_size == 1),
             point=jax.tree.map(lambda new, old: jnp.where(moved, new, old), found.point, point),
             mu=mu,
-            proximal=jnp.where(proximal > 0, proximal, state.proximal / 3),
+            proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
             memory=filters.remember(memory, found.now, moved & ~found.by_objective),
             failures=failures,
             residuals=residuals._replace(feasibility=shown),
@@ -387,7 +387,7 @@ def _switched(state: InteriorPointState, point: Iterate, rows, infeasibility, st
         point=fresh,
         restorations=state.restorations + restoring,
         target=jnp.where(restoring, _RESTORED * infeasibility, state.target),
-        proximal=0 * one,
+        proximal=_FIRST_PROXIMAL * one,
         memory=filters.empty(jnp.sum(off)),
         failures=0 * state.failures,
         nearly=0 * state.nearly,
