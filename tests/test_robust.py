@@ -82,7 +82,10 @@ def test_the_start_is_outside_of_all_discs(seed):
         assert draw.params["discs"].shape == (draw.size.rows, 3)
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize(
+    "family",
+    ["box", *(pytest.param(name, marks=pytest.mark.slow) for name in SIZES if name != "box")],
+)
 def test_jax_and_casadi_have_the_same_problem(family):
     pytest.importorskip("casadi")
     from bench.robust import ipopt, ours
