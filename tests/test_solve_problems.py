@@ -306,8 +306,10 @@ def test_closed_over_values(swing):
         (_, controls), gradient = jitted(weight)
         np.testing.assert_allclose(controls, expected[i], atol=1e-12)
         np.testing.assert_allclose(gradient, slope(weight), rtol=1e-10)
-    batched = jax.jit(jax.vmap(loss))(weights)[1]
+    lanes = jax.jit(jax.vmap(jax.value_and_grad(loss, has_aux=True)))
+    (_, batched), gradients = lanes(weights)
     np.testing.assert_allclose(batched, np.stack(expected), atol=1e-12)
+    np.testing.assert_allclose(gradients, [slope(w) for w in weights], rtol=1e-10)
     assert abs(slope(weights[0])) > 1e-3
 
 
