@@ -72,8 +72,8 @@ def _measured(name: str, problem: jaxmpc.Problem, params: Any, starts: jax.Array
     refilled = jax.jit(jaxmpc.solve_batch)
     solution = together(problem, starts, params)
     taken = solution.iterations + 1  # the last one judges
-    solver = jaxmpc.ILQR()
-    lanes = batch.default_chunk(problem, starts[0], jax.default_backend())
+    solver = jaxmpc.SQP()  # the default
+    lanes = batch.default_chunk(problem, starts[0], _STARTS, jax.default_backend())
 
     def whole(x0):
         guess = Guess(jnp.zeros((problem.horizon, problem.control_dim), x0.dtype), None, None)

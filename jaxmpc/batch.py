@@ -23,7 +23,7 @@ from jaxmpc.solve import as_solution, attached, default_solver, full_guess, gues
 from jaxmpc.solvers.loop import RUNNING, Solver, unroll
 from jaxmpc.solvers.options import check_positive
 
-_CACHE = 2**18  # bytes of matrices that a CPU core works on at once
+_CPU_MEMORY = 2**26  # bytes of matrices that a CPU works on at once
 _CPU_CHUNKS = (8, 64)
 _ACCELERATOR_CHUNK = 4096
 
@@ -78,8 +78,9 @@ def solve_batch(
             share on its own, without communication until the end. Devices of several processes
             are all right; x0s (and whatever else has a leading axis of B) are then global
             arrays. None: the default device.
-        chunk_size: how many elements are worked on at once, on each device. None: on a CPU as
-            many, from 8 to 64, as have matrices of 0.25 MiB together; 4096 elsewhere.
+        chunk_size: how many elements are worked on at once, on each device. None: on a CPU half
+            of all, but from 8 to 64, and fewer where their matrices have over 64 MiB together;
+            4096 elsewhere.
 
     Returns:
         A `Solution` with a leading axis of length B on every leaf.
@@ -99,7 +100,7 @@ def solve_batch(
     problem, params = close_over_static(problem, params)
     own, shared = _partition(params, params_axes)
     hoisted = check_and_hoist(problem, x0, eqx.combine(_blank_element(own), shared))
-    chunk_size = chunk_size or default_chunk(problem, x0, _platform(mesh))
+    chunk_size = chunk_size or default_chunk(problem, x0, size, _platform(mesh))
     sizes = (problem.horizon, x0.shape[0], problem.control_dim, chunk_size)
     plan = _Plan(_decided(solver, sizes), _decided(adjoint, sizes), chunk_size, mesh)
     elements = _Element(jnp.asarray(x0s), own, guess_of(solver, controls, states, warm_start))
@@ -135,14 +136,14 @@ def _platform(mesh: Mesh | None) -> str:
     return jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
 
 
-def default_chunk(problem: Problem, x0, platform: str) -> int:
-    """As much as the cache of a core holds, or keeps an accelerator busy."""
+def default_chunk(problem: Problem, x0, batch: int, platform: str) -> int:
+    """Many enough to share the searches of an iteration, few enough to be refilled."""
     if platform != "cpu":
         return _ACCELERATOR_CHUNK
     size = x0.shape[0] + problem.control_dim
     matrices = 2 * problem.horizon * size**2 * x0.dtype.itemsize
     smallest, largest = _CPU_CHUNKS
-    return max(smallest, min(largest, _CACHE // matrices))
+    return max(smallest, min(largest, batch // 2, _CPU_MEMORY // matrices))
 
 
 def _solve_batch(plan: _Plan, problem: Problem, shared, elements: _Element) -> Solution:

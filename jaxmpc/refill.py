@@ -6,8 +6,10 @@ finished their results are stored and waiting elements take their places.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
@@ -26,6 +28,10 @@ class Iteration(NamedTuple):
     finish: Callable  # element, state -> result
 
 
+# Elements of an inner loop that are worked on at once: what a core's cache holds, or a device.
+_LANES, _LANES_ELSEWHERE = {"cpu": 16}, 4096
+
+
 class _Lanes(NamedTuple):
     """What each lane works on: the number of an element, or the number of elements for none."""
 
@@ -41,6 +47,37 @@ class _Queue(NamedTuple):
     waiting: Int[Array, ""]
     results: PyTree
     steps: Int[Array, ""]
+
+
+def refilled(alone: Iteration, together: Iteration) -> Callable[[PyTree], PyTree]:
+    """The iteration as a function of one element that, under `vmap`, does not wait for others.
+
+    Args:
+        alone: the iteration of a single element.
+        together: that of the elements of a batch, which `run_many` then runs.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def run(element):
+        state = jax.lax.while_loop(
+            alone.running, partial(alone.step, element), alone.start(element)
+        )
+        return alone.finish(element, state)
+
+    @run.def_vmap
+    def run_batch(size, batched, element):
+        own, shared = eqx.partition(element, batched[0])
+        iteration = Iteration(
+            start=lambda own: together.start(eqx.combine(own, shared)),
+            step=lambda own, state: together.step(eqx.combine(own, shared), state),
+            running=together.running,
+            finish=lambda own, state: together.finish(eqx.combine(own, shared), state),
+        )
+        lanes = _LANES.get(jax.default_backend(), _LANES_ELSEWHERE)
+        results, _ = run_many(iteration, own, lanes)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return run
 
 
 def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree, Int[Array, ""]]:

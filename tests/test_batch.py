@@ -182,6 +182,14 @@ def test_the_work_follows_the_mean_number_of_iterations():
     assert useful / (256 * slowest) < 0.6
 
 
+def test_searches_that_are_refilled_find_what_each_finds_alone():
+    x0s, params = inputs(40)  # more than the lanes of an iteration's search for active bounds
+    alone = jax.jit(lambda x0: jaxmpc.solve(PROBLEM, x0, params))
+    wanted = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[alone(x0) for x0 in x0s])
+    assert np.mean(np.abs(wanted.controls) == 1.0) > 0.1
+    assert_same(vmapped(PROBLEM, x0s, params), wanted, 1e-9)
+
+
 def test_new_values_do_not_retrace():
     traces = []
 

@@ -1,5 +1,6 @@
 """The factor of an LQ problem with bounded controls: active bounds and proximal weight at once."""
 
+import functools
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxmpc.lq.active_set import Question
 from jaxmpc.lq.factorization import factor
 from jaxmpc.lq.recursion import Recursion
 from jaxmpc.lq.riccati import Factor
+from jaxmpc.refill import Iteration, refilled
 from jaxmpc.solvers.convex_factor import with_proximal
 from jaxmpc.solvers.iterate import Units
 
@@ -34,6 +36,25 @@ class Found(NamedTuple):
 _with_proximal = partial(with_proximal, share_of_states=_SHARE_OF_STATES)
 
 
+class _Task(NamedTuple):
+    """What is given: the model, the units of its proximal term, and the weights to try."""
+
+    question: Question
+    units: Units
+    first: Float[Array, ""]
+    smallest: Float[Array, ""]
+
+
+class _Attempt(NamedTuple):
+    """The search for the sides with one weight, its last factor, and the attempts before it."""
+
+    search: active_set.Search
+    matrices: Factor
+    weight: Float[Array, ""]
+    failures: Int[Array, ""]
+    ended: Bool[Array, ""]
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def bounded_factor(
     recursion: Recursion,
@@ -46,27 +67,49 @@ def bounded_factor(
 
     A proximal term of weight `first` on controls, and of less on states (in their units), then
     `smallest` and more. Every trip of the one loop is one Riccati recursion: where neither the
-    sides nor the convexity of the last iteration have changed, one is all that it takes. Its
-    derivative is that of the last attempt, as if sides and weight had been given.
+    sides nor the convexity of the last iteration have changed, one is all that it takes. A batch
+    under `vmap` does not wait for its slowest element. The derivative is that of the last
+    attempt, as if sides and weight had been given.
     """
+    return _find(recursion)(_Task(question, units, first, smallest))
 
-    def trip(carry):
-        search, _, weight, tries, _ = carry
-        attempt = question._replace(problem=_with_proximal(question.problem, units, weight))
-        search, matrices = active_set.trip(recursion, _EXCHANGES, attempt, search)
-        again = active_set.failed(search) & (tries < _TRIES)
-        begun = active_set.start(question)
-        search = jax.tree.map(lambda new, old: jnp.where(again, new, old), begun, search)
-        raised = jnp.where(again, jnp.maximum(smallest, _RAISE * weight), weight)
-        return search, matrices, raised, tries + again, active_set.ended(search)
 
+@functools.cache
+def _find(recursion: Recursion):
+    iteration = Iteration(
+        start=partial(_start, recursion),
+        step=partial(_trip, recursion),
+        running=lambda attempt: ~attempt.ended,
+        finish=_finish,
+    )
+    return refilled(iteration, iteration)
+
+
+def _start(recursion: Recursion, task: _Task) -> _Attempt:
+    question = task.question
     search = active_set.start(question)
     none = jnp.zeros_like(search.trips)
     shapes = jax.eval_shape(lambda: factor(question.problem, question.side == 0, recursion))
     # Made of the data, as the loop's results are: over devices they vary as it does.
     blank = jax.tree.map(lambda leaf: jnp.broadcast_to(none, leaf.shape).astype(leaf.dtype), shapes)
-    carry = (search, blank, first, none, none > 0)
-    search, matrices, weight, _, _ = jax.lax.while_loop(lambda carry: ~carry[4], trip, carry)
+    return _Attempt(search, blank, task.first, none, none > 0)
+
+
+def _trip(recursion: Recursion, task: _Task, attempt: _Attempt) -> _Attempt:
+    search, _, weight, failures, _ = attempt
+    question = task.question._replace(
+        problem=_with_proximal(task.question.problem, task.units, weight)
+    )
+    search, matrices = active_set.trip(recursion, _EXCHANGES, question, search)
+    again = active_set.failed(search) & (failures < _TRIES)
+    begun = active_set.start(question)
+    search = jax.tree.map(lambda new, old: jnp.where(again, new, old), begun, search)
+    raised = jnp.where(again, jnp.maximum(task.smallest, _RAISE * weight), weight)
+    return _Attempt(search, matrices, raised, failures + again, active_set.ended(search))
+
+
+def _finish(_, attempt: _Attempt) -> Found:
+    search, matrices, weight, _, _ = attempt
     return Found(matrices, search.pivoting.side, weight, ~active_set.failed(search))
 
 
