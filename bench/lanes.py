@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import jaxmpc
 from bench import machine
 from jaxmpc import batch, models
+from jaxmpc.batching.refill import run_many
 from jaxmpc.integrators import discrete
-from jaxmpc.refill import run_many
 from jaxmpc.solvers.loop import Guess
 
 _STARTS, _RUNS = 1024, 7

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import jaxmpc
 from bench import machine
 from bench.problems import load
-from jaxmpc.lq.control_limited import control_limited_policy
+from jaxmpc.lq.bounds.control_limited import control_limited_policy
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.solvers.line_search import line_search
+from jaxmpc.solvers.ilqr.line_search import line_search
+from jaxmpc.solvers.ilqr.regularization import convexify_expansion
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.solvers.regularization import convexify_expansion
 from jaxmpc.trajectory import costates, lagrangian_hessian, linearize
 
 _LANES, _RUNS = 24, 200

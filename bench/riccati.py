@@ -1,7 +1,7 @@
 """Sequential or parallel in time: what `riccati="auto"` knows of a device, measured.
 
     python -m bench.riccati                 # print
-    python -m bench.riccati --write         # and keep it in jaxmpc/lq/recursion.json, for "auto"
+    python -m bench.riccati --write         # and keep it where "auto" looks it up
 
 For each size (horizon, n, m, batch): factor and substitute of a random stable problem, in
 milliseconds, by the sequential recursion and by scans over blocks of 1 to 64 stages.
@@ -20,10 +20,10 @@ import numpy as np
 
 from bench import machine
 from jaxmpc.lq import LQProblem
-from jaxmpc.lq.factorization import factor, substitute
-from jaxmpc.lq.recursion import Recursion
+from jaxmpc.lq.riccati.choice import Recursion
+from jaxmpc.lq.riccati.factorization import factor, substitute
 
-_MAP = Path(__file__).parents[1] / "jaxmpc" / "lq" / "recursion.json"
+_MAP = Path(__file__).parents[1] / "jaxmpc" / "lq" / "riccati" / "choice.json"
 _HORIZONS, _STATES, _BATCHES = (20, 100, 1000, 10_000), ((2, 1), (4, 2), (12, 4)), (1, 64, 4096)
 _BLOCKS = (None, 1, 4, 16, 64)
 _WORTH = 1.5  # how much faster the parallel form, which compiles for longer, has to be

@@ -2,31 +2,29 @@
 
 from jaxmpc import (
     costs as costs,
-    free_parameters as free_parameters,
     integrators as integrators,
     learning as learning,
     lq as lq,
     models as models,
-    slew_rate as slew_rate,
 )
-from jaxmpc.adjoint import (
+from jaxmpc.batch import solve_batch as solve_batch
+from jaxmpc.control.receding_guess import receding_guess as receding_guess
+from jaxmpc.derivatives.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,
     UnrolledAdjoint as UnrolledAdjoint,
 )
-from jaxmpc.batch import solve_batch as solve_batch
-from jaxmpc.describe import describe as describe
-from jaxmpc.diagnose import diagnose as diagnose
-from jaxmpc.diagnostics import (
+from jaxmpc.derivatives.diagnostics import (
     GradientDiagnostics as GradientDiagnostics,
     gradient_diagnostics as gradient_diagnostics,
 )
-from jaxmpc.problem import Problem as Problem
-from jaxmpc.receding_guess import receding_guess as receding_guess
-from jaxmpc.sensitivity import (
+from jaxmpc.derivatives.forward import (
     SolutionTangent as SolutionTangent,
     solution_jvp as solution_jvp,
 )
-from jaxmpc.soft import Soft as Soft
+from jaxmpc.description import describe as describe
+from jaxmpc.diagnosis.diagnose import diagnose as diagnose
+from jaxmpc.problem import Problem as Problem, Soft as Soft
+from jaxmpc.reformulations import free_parameters as free_parameters, slew_rate as slew_rate
 from jaxmpc.solution import (
     Gains as Gains,
     Multipliers as Multipliers,
@@ -35,7 +33,7 @@ from jaxmpc.solution import (
     Status as Status,
     Violations as Violations,
 )
-from jaxmpc.solve import solve as solve
-from jaxmpc.solvers.ilqr import ILQR as ILQR
-from jaxmpc.solvers.interior_point import InteriorPoint as InteriorPoint
-from jaxmpc.solvers.sqp import SQP as SQP
+from jaxmpc.solvers.ilqr.solver import ILQR as ILQR
+from jaxmpc.solvers.interior_point.solver import InteriorPoint as InteriorPoint
+from jaxmpc.solvers.sqp.solver import SQP as SQP
+from jaxmpc.solving import solve as solve

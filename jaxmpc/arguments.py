@@ -4,28 +4,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.checks import check_state, check_type
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.ilqr import ILQR
-from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.sqp import SQP
+from jaxmpc.solvers.ilqr.solver import ILQR
+from jaxmpc.solvers.interior_point.solver import InteriorPoint
+from jaxmpc.solvers.sqp.solver import SQP
 
 
 def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) -> jax.Array:
     """Raise for an argument of the wrong type or shape; return x0 as an array."""
-    _check_type("problem", problem, Problem)
+    check_type("jaxmpc.solve", "problem", problem, Problem)
     x0 = check_state(x0)
     if solver is not None:
-        _check_type("solver", solver, ILQR | InteriorPoint | SQP)
+        check_type("jaxmpc.solve", "solver", solver, ILQR | InteriorPoint | SQP)
     if isinstance(solver, ILQR | SQP) and problem.has_general_constraints:
         raise ValueError(
             f"jaxmpc.solve: solver is {type(solver).__name__}, which has no constraints but "
             "control_bounds; for this problem leave solver out, or use InteriorPoint."
         )
-    _check_type("adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
+    check_type("jaxmpc.solve", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     if warm_start is not None:
-        _check_type("warm_start", warm_start, Solution)
+        check_type("jaxmpc.solve", "warm_start", warm_start, Solution)
     horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
     _check_state_bounds(problem, n)
     _check_guess("controls", controls, (horizon, m), "[T, m]")
@@ -43,20 +44,6 @@ def _check_state_bounds(problem: Problem, n: int):
                 f"Problem: state_bounds ({name}) has shape {shape}; wanted a scalar, [n] = {(n,)} "
                 f"or [T, n] = {(problem.horizon, n)}, as x0 has n = {n} entries."
             )
-
-
-def check_state(x0) -> jax.Array:
-    """x0 as a floating-point vector, or an error that says what came."""
-    try:
-        x0 = jnp.asarray(x0)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"jaxmpc: x0 must be an array, got {type(x0).__name__}.") from error
-    if not jnp.issubdtype(x0.dtype, jnp.floating):
-        raise TypeError(f"jaxmpc: x0 must be floating point, got {x0.dtype}.")
-    if x0.ndim != 1 or x0.shape[0] == 0:
-        hint = " For a batch use jaxmpc.solve_batch or jax.vmap." if x0.ndim == 2 else ""
-        raise ValueError(f"jaxmpc: x0 must have shape [n], got {x0.shape}.{hint}")
-    return x0
 
 
 def check_batch(x0s, controls, states, warm_start) -> int:
@@ -113,12 +100,6 @@ def _check_leading(name: str, tree, size: int):
                 f"jaxmpc.solve_batch: {name} must have a leading axis of length {size}, as x0s "
                 f"has; got an array of shape {np.shape(leaf)}."
             )
-
-
-def _check_type(name: str, value, kind):
-    if not isinstance(value, kind):
-        wanted = getattr(kind, "__name__", str(kind))
-        raise TypeError(f"jaxmpc.solve: {name} must be a {wanted}, got {type(value).__name__}.")
 
 
 def _check_guess(name: str, value, wanted: tuple[int, ...], symbols: str):

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.arguments import check_arguments, check_batch, check_mesh, check_params_axes
-from jaxmpc.chunks import in_chunks, padded, shortened
-from jaxmpc.closures import check_and_hoist, close_over_static
-from jaxmpc.lq.recursion import SEQUENTIAL, choose
+from jaxmpc.batching.chunks import in_chunks, padded, shortened
+from jaxmpc.batching.refill import Iteration, run_many
+from jaxmpc.checks import check_positive
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
 from jaxmpc.problem import Problem
-from jaxmpc.refill import Iteration, run_many
+from jaxmpc.problem.closures import check_and_hoist, close_over_static
 from jaxmpc.solution import Solution
-from jaxmpc.solve import as_solution, attached, default_solver, full_guess, guess_of
 from jaxmpc.solvers.loop import RUNNING, Solver, unroll
-from jaxmpc.solvers.options import check_positive
+from jaxmpc.solving import as_solution, attached, default_solver, full_guess, guess_of
 
 _CPU_MEMORY = 2**26  # bytes of matrices that a CPU works on at once
 _CPU_CHUNKS = (8, 64)

@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ._pytree_function import PytreeFunction, pytree_function
+from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function
 
 _WEIGHTS = "a number, [n], [n, n] or [T, n, n]"
 

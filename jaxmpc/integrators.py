@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ._pytree_function import PytreeFunction, pytree_function, static
+from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 
 Ode = Callable[..., Any]  # (x [n], u [m], params) -> x_dot [n]
 

@@ -29,13 +29,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 # too. (Not those of the public boundary, which has checks and messages of its own to be tested,
 # nor of pytree dataclasses, which JAX rebuilds with placeholders.) The hook must come before the
 # first import of the package; it stays for the whole session.
-_CORE = ["trajectory", "active_rows", "kkt_system", "implicit"]
-_CORE += [f"solvers.{name}" for name in ("line_search", "regularization", "loop")]
-_CORE += [f"solvers.{name}" for name in ("multiple_shooting", "iterate", "barrier", "merit")]
-_CORE += ["solvers.filter", "solvers.filter_search", "lq.rows", "lq.constrained"]
-_CORE += [f"lq.{name}" for name in ("riccati", "box_qp", "bounded", "control_limited")]
-_CORE += [f"lq.{name}" for name in ("small_linalg", "differentiable", "problem", "active_set")]
-_CORE += [f"lq.{name}" for name in ("pivoting", "parallel", "blocked", "factorization")]
+_CORE = ["batching", "trajectory", "lq.riccati", "lq.bounds", "lq.rows", "lq.constrained"]
+_CORE += ["lq.small_linalg", "lq.differentiable", "lq.problem", "solvers.loop"]
+_CORE += [f"solvers.ilqr.{name}" for name in ("line_search", "regularization", "feasible_start")]
+_CORE += ["solvers.multiple_shooting"]
+_CORE += [f"derivatives.{name}" for name in ("active_rows", "kkt_system", "implicit")]
 install_import_hook([f"jaxmpc.{name}" for name in _CORE], "beartype.beartype")
 
 

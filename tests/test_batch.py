@@ -14,7 +14,7 @@ import pytest
 import jaxmpc
 from jaxmpc import ILQR, ImplicitAdjoint, InteriorPoint, Status, UnrolledAdjoint
 from jaxmpc.batch import iteration_of
-from jaxmpc.refill import run_many
+from jaxmpc.batching.refill import run_many
 from jaxmpc.solvers.loop import Guess
 
 T, B = 12, 13

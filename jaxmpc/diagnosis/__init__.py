@@ -1,1 +1,1 @@
-"""What `jaxmpc.diagnose` looks for: one file for each cause of a failed solve."""
+"""`jaxmpc.diagnose`, and what it looks for: one file for each cause of a failed solve."""

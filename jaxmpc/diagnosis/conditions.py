@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.active_rows import Theta, active_rows, row_terms
-from jaxmpc.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.active_rows import Theta, active_rows, row_terms
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.kkt_system import free_controls, lagrangian, point_of, quadratic_model
 from jaxmpc.diagnosis.case import Case, scale_of
-from jaxmpc.kkt_system import free_controls, lagrangian, point_of, quadratic_model
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.trajectory.constraints import split, without_control_bounds

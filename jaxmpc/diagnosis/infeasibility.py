@@ -10,9 +10,9 @@ from jaxtyping import Array
 
 from jaxmpc.diagnosis.case import Case, joined, one_digit, scale_of
 from jaxmpc.problem import Problem
-from jaxmpc.soft import Soft
+from jaxmpc.problem.soft import Soft
 from jaxmpc.solution import Status
-from jaxmpc.solve import solve
+from jaxmpc.solving import solve
 from jaxmpc.trajectory import linearize
 from jaxmpc.trajectory.constraints import split, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds

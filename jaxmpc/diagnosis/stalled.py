@@ -11,7 +11,7 @@ from jaxmpc.diagnosis.conditions import (
 from jaxmpc.diagnosis.curvature import Direction
 from jaxmpc.diagnosis.infeasibility import hard_violations
 from jaxmpc.solution import Status
-from jaxmpc.solve import default_solver
+from jaxmpc.solving import default_solver
 
 _NEAR = 1e3  # times the tolerance: what rounding can do
 _FEW = 100  # iterations: a limit of the user's, below the default

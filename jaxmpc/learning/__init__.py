@@ -1,7 +1,7 @@
 """Learning parameters of costs and dynamics from examples, through the solver."""
 
 from jaxmpc.learning.examples import Examples as Examples
-from jaxmpc.learning.fit import Fit as Fit, fit as fit
+from jaxmpc.learning.fitting import Fit as Fit, fit as fit
 from jaxmpc.learning.history import History as History
 from jaxmpc.learning.losses import (
     Imitation as Imitation,

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxmpc.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.batch import solve_batch
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.learning.examples import Examples
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient, lagrangian
-from jaxmpc.lq.factorization import certain_factor, substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.recursion import SEQUENTIAL, Recursion
-from jaxmpc.lq.riccati import Factor, LQSolution
+from jaxmpc.lq.riccati.choice import SEQUENTIAL, Recursion
+from jaxmpc.lq.riccati.factorization import certain_factor, substitute
+from jaxmpc.lq.riccati.sequential import Factor, LQSolution
 from jaxmpc.lq.rows import Jacobian, Rows
 
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmpc.lq.factorization import substitute
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.riccati import Factor, LQSolution
+from jaxmpc.lq.riccati.factorization import substitute
+from jaxmpc.lq.riccati.sequential import Factor, LQSolution
 from jaxmpc.lq.small_linalg import stagewise, stagewise_transposed
 
 Primal = tuple[Float[Array, "T1 n"], Float[Array, "T m"], Float[Array, "T1 n"]]

@@ -9,70 +9,56 @@ Time derivatives, for an integrator: `cartpole_acados`, `acrobot`, `planar_quadr
 `quadrotor`, `unicycle`, `bicycle`, `chain`.
 """
 
-from .acrobot import ACROBOT, acrobot
-from .bicycle import BICYCLE, bicycle
-from .car import CAR, car
-from .cartpole import (
-    CARTPOLE,
-    CARTPOLE_ACADOS,
-    CARTPOLE_COST,
-    CARTPOLE_DT,
-    CARTPOLE_MAX_FORCE,
-    cartpole,
-    cartpole_acados,
-    cartpole_cost,
-    cartpole_state,
+from jaxmpc.models.paper import (
+    diagonal_cost as diagonal_cost,
+    paper_initial_states as paper_initial_states,
 )
-from .chain import CHAIN, chain
-from .paper import diagonal_cost, paper_initial_states
-from .pendulum import (
-    PENDULUM,
-    PENDULUM_COMPLEX,
-    PENDULUM_COST,
-    PENDULUM_DT,
-    PENDULUM_MAX_TORQUE,
-    pendulum,
-    pendulum_complex,
-    pendulum_cost,
-    pendulum_state,
+from jaxmpc.models.systems.acrobot import (
+    ACROBOT as ACROBOT,
+    acrobot as acrobot,
 )
-from .quadrotor import PLANAR_QUADROTOR, QUADROTOR, planar_quadrotor, quadrotor, quadrotor_state
-from .unicycle import UNICYCLE, unicycle
-
-__all__ = [
-    "ACROBOT",
-    "BICYCLE",
-    "CAR",
-    "CARTPOLE",
-    "CARTPOLE_ACADOS",
-    "CARTPOLE_COST",
-    "CARTPOLE_DT",
-    "CARTPOLE_MAX_FORCE",
-    "CHAIN",
-    "PENDULUM",
-    "PENDULUM_COMPLEX",
-    "PENDULUM_COST",
-    "PENDULUM_DT",
-    "PENDULUM_MAX_TORQUE",
-    "PLANAR_QUADROTOR",
-    "QUADROTOR",
-    "UNICYCLE",
-    "acrobot",
-    "bicycle",
-    "car",
-    "cartpole",
-    "cartpole_acados",
-    "cartpole_cost",
-    "cartpole_state",
-    "chain",
-    "diagonal_cost",
-    "paper_initial_states",
-    "pendulum",
-    "pendulum_complex",
-    "pendulum_cost",
-    "pendulum_state",
-    "planar_quadrotor",
-    "quadrotor",
-    "quadrotor_state",
-    "unicycle",
-]
+from jaxmpc.models.systems.bicycle import (
+    BICYCLE as BICYCLE,
+    bicycle as bicycle,
+)
+from jaxmpc.models.systems.car import (
+    CAR as CAR,
+    car as car,
+)
+from jaxmpc.models.systems.cartpole import (
+    CARTPOLE as CARTPOLE,
+    CARTPOLE_ACADOS as CARTPOLE_ACADOS,
+    CARTPOLE_COST as CARTPOLE_COST,
+    CARTPOLE_DT as CARTPOLE_DT,
+    CARTPOLE_MAX_FORCE as CARTPOLE_MAX_FORCE,
+    cartpole as cartpole,
+    cartpole_acados as cartpole_acados,
+    cartpole_cost as cartpole_cost,
+    cartpole_state as cartpole_state,
+)
+from jaxmpc.models.systems.chain import (
+    CHAIN as CHAIN,
+    chain as chain,
+)
+from jaxmpc.models.systems.pendulum import (
+    PENDULUM as PENDULUM,
+    PENDULUM_COMPLEX as PENDULUM_COMPLEX,
+    PENDULUM_COST as PENDULUM_COST,
+    PENDULUM_DT as PENDULUM_DT,
+    PENDULUM_MAX_TORQUE as PENDULUM_MAX_TORQUE,
+    pendulum as pendulum,
+    pendulum_complex as pendulum_complex,
+    pendulum_cost as pendulum_cost,
+    pendulum_state as pendulum_state,
+)
+from jaxmpc.models.systems.quadrotor import (
+    PLANAR_QUADROTOR as PLANAR_QUADROTOR,
+    QUADROTOR as QUADROTOR,
+    planar_quadrotor as planar_quadrotor,
+    quadrotor as quadrotor,
+    quadrotor_state as quadrotor_state,
+)
+from jaxmpc.models.systems.unicycle import (
+    UNICYCLE as UNICYCLE,
+    unicycle as unicycle,
+)

@@ -1,4 +1,4 @@
-"""Checks of solver options, the tolerances of each precision, limits that solvers share."""
+"""The tolerances of each precision, and limits that solvers share."""
 
 import jax.numpy as jnp
 
@@ -34,39 +34,3 @@ def sharper(tolerance: float, dtype) -> float:
 def small_step(dtype) -> float:
     """The largest Newton step, in units of the scales, that may be rounding alone."""
     return _SMALL_STEP * float(jnp.finfo(dtype).eps) ** 0.5
-
-
-def check_positive(owner: str, name: str, value, *, whole=False, optional=False):
-    """Raise unless `value` is a positive number (an int where `whole`)."""
-    if optional and value is None:
-        return
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        wanted = "an int" if whole else "a number"
-        raise TypeError(
-            f"{owner}: {name} must be {wanted}, got {type(value).__name__} ({value!r})."
-        )
-    if not value > 0:
-        raise ValueError(f"{owner}: {name} must be positive, got {value}.")
-
-
-def check_not_negative(owner: str, name: str, value):
-    """Raise unless `value` is a number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        came = f"{type(value).__name__} ({value!r})"
-        raise TypeError(f"{owner}: {name} must be a number, got {came}.")
-    if not value >= 0:
-        raise ValueError(f"{owner}: {name} must not be negative, got {value}.")
-
-
-def check_bool(owner: str, name: str, value):
-    """Raise unless `value` is True or False."""
-    if not isinstance(value, bool):
-        came = f"{type(value).__name__} ({value!r})"
-        raise TypeError(f"{owner}: {name} must be a bool, got {came}.")
-
-
-def check_choice(owner: str, name: str, value, choices: tuple[str, ...]):
-    """Raise unless `value` is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{owner}: {name} must be one of {choices}, got {value!r}.")

@@ -1,0 +1,61 @@
+"""Checks of single arguments: each raises an error that says what came and what was wanted."""
+
+import jax
+import jax.numpy as jnp
+
+
+def check_type(owner: str, name: str, value, kind):
+    """Raise unless `value` is of that type, or of one of a union."""
+    if not isinstance(value, kind):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise TypeError(f"{owner}: {name} must be a {wanted}, got {type(value).__name__}.")
+
+
+def check_state(x0) -> jax.Array:
+    """x0 as a floating-point vector, or an error that says what came."""
+    try:
+        x0 = jnp.asarray(x0)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"jaxmpc: x0 must be an array, got {type(x0).__name__}.") from error
+    if not jnp.issubdtype(x0.dtype, jnp.floating):
+        raise TypeError(f"jaxmpc: x0 must be floating point, got {x0.dtype}.")
+    if x0.ndim != 1 or x0.shape[0] == 0:
+        hint = " For a batch use jaxmpc.solve_batch or jax.vmap." if x0.ndim == 2 else ""
+        raise ValueError(f"jaxmpc: x0 must have shape [n], got {x0.shape}.{hint}")
+    return x0
+
+
+def check_positive(owner: str, name: str, value, *, whole=False, optional=False):
+    """Raise unless `value` is a positive number (an int where `whole`)."""
+    if optional and value is None:
+        return
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        wanted = "an int" if whole else "a number"
+        raise TypeError(
+            f"{owner}: {name} must be {wanted}, got {type(value).__name__} ({value!r})."
+        )
+    if not value > 0:
+        raise ValueError(f"{owner}: {name} must be positive, got {value}.")
+
+
+def check_not_negative(owner: str, name: str, value):
+    """Raise unless `value` is a number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        came = f"{type(value).__name__} ({value!r})"
+        raise TypeError(f"{owner}: {name} must be a number, got {came}.")
+    if not value >= 0:
+        raise ValueError(f"{owner}: {name} must not be negative, got {value}.")
+
+
+def check_bool(owner: str, name: str, value):
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool):
+        came = f"{type(value).__name__} ({value!r})"
+        raise TypeError(f"{owner}: {name} must be a bool, got {came}.")
+
+
+def check_choice(owner: str, name: str, value, choices: tuple[str, ...]):
+    """Raise unless `value` is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{owner}: {name} must be one of {choices}, got {value!r}.")

@@ -1,0 +1,59 @@
+"""How a solution is differentiated: the two configurations."""
+
+import dataclasses
+
+import jax
+
+from jaxmpc.checks import check_choice, check_not_negative, check_positive
+from jaxmpc.lq.riccati.choice import CHOICES
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class ImplicitAdjoint:
+    """Differentiate the KKT conditions at the solution: one LQ problem, O(parameters) memory.
+
+    Attributes:
+        hessian: "exact" is the Lagrangian's Hessian, and gives the gradient of the solution.
+            "gauss_newton" leaves out the curvature of the dynamics, as Amos et al. (2018) do: it
+            is kept to reproduce them and is NOT the gradient of the solution.
+        on_failure: the gradient of elements that did not converge: "zero", "nan", or "keep"
+            (as if they had).
+        smoothing: a barrier parameter kappa > 0, in units of cost: the gradient is that of the
+            central path's point, where multiplier z and distance s of each inequality and bound
+            satisfy s z = kappa, so that it is smooth where one becomes active. Costs a few
+            iterations of `InteriorPoint` more. (The cost's own gradient has no kink, and stays.)
+            Zero: the exact, one-sided gradient.
+        damping: added to the Hessian in the controls; bounds the gradient at ill-conditioned
+            points, at the price of a bias. In units of cost per unit of control squared.
+        riccati: the recursion that solves the adjoint system, as in the solvers.
+    """
+
+    hessian: str = "exact"
+    on_failure: str = "zero"
+    smoothing: float = 0.0
+    damping: float = 0.0
+    riccati: str = "auto"
+
+    def __post_init__(self):
+        check_choice("ImplicitAdjoint", "hessian", self.hessian, ("exact", "gauss_newton"))
+        check_choice("ImplicitAdjoint", "on_failure", self.on_failure, ("zero", "nan", "keep"))
+        check_choice("ImplicitAdjoint", "riccati", self.riccati, CHOICES)
+        for name in ("smoothing", "damping"):
+            check_not_negative("ImplicitAdjoint", name, getattr(self, name))
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class UnrolledAdjoint:
+    """Differentiate a fixed number of solver iterations: a baseline, memory O(iterations).
+
+    Attributes:
+        iterations: how many steps are taken and differentiated; the solver's own limit and
+            tolerance still stop it earlier, as a select.
+    """
+
+    iterations: int = 50
+
+    def __post_init__(self):
+        check_positive("UnrolledAdjoint", "iterations", self.iterations, whole=True)

@@ -1,0 +1,142 @@
+"""The KKT system of a problem at a point: its Lagrangian, its LQ form, its multipliers."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows, row_terms
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.lq.constrained import constrained_factor, solve_rows
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.lq.rows import Rows
+from jaxmpc.problem import terminal_cost
+from jaxmpc.solution import Gains, Multipliers, Solution, multipliers_of_bounds
+from jaxmpc.solvers.loop import Point
+from jaxmpc.trajectory import BoundMultipliers, lagrangian_hessian, linearize
+from jaxmpc.trajectory.constraints import join, split, without_control_bounds
+
+_NEAR = 1e-2  # of its scale: the farthest that a control held by a bound may be from it
+
+
+def point_of(theta: Theta, solution: Solution | Point) -> KKTPoint:
+    """The KKT point of a solution, or of what a solver returned."""
+    rows = join(without_control_bounds(theta.problem), theta.x0, solution.multipliers._asdict())
+    return KKTPoint(solution.states, solution.controls, solution.costates, rows)
+
+
+def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
+    """cost + sum_t lambda_{t+1} . (f(x_t, u_t) - x_{t+1}) + lambda_0 . (x0 - x_0) + the rows'.
+
+    Without the control bounds.
+    """
+    problem, x0, params, _ = theta
+    times = jnp.arange(problem.horizon)
+
+    def stage(x, u, t, costate, x_next):
+        defect = problem.dynamics(x, u, t, params) - x_next
+        return problem.stage_cost(x, u, t, params) + jnp.dot(costate, defect)
+
+    total = jnp.sum(jax.vmap(stage)(states[:-1], controls, times, costates[1:], states[1:]))
+    total = total + terminal_cost(problem, states[-1], params) + costates[0] @ (x0 - states[0])
+    return total + row_terms(theta, KKTPoint(states, controls, costates, rows)).total
+
+
+def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> LQProblem:
+    """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
+    problem, x0, params, _ = theta
+    states, controls, costates, rows = point
+    n = states.shape[1]
+    duals = costates, rows.unflat(row_terms(theta, point).multipliers)
+    if adjoint.hessian != "exact":
+        duals = jax.tree.map(jnp.zeros_like, duals)
+    other = without_control_bounds(problem)
+    stages, terminal = lagrangian_hessian(other, states, controls, duals[0], params, duals[1])
+    if problem.soft is not None:
+        soft_stages, soft_terminal = active_rows(theta, point).curvature
+        stages, terminal = stages + soft_stages, terminal + soft_terminal
+    A, B, _, _ = linearize(problem, states, controls, params)
+    R = stages[:, n:, n:] + adjoint.damping * jnp.eye(problem.control_dim, dtype=x0.dtype)
+    return LQProblem(
+        Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
+        S=stages[:, n:, :n],
+        R=R,
+        q=jnp.zeros_like(states),
+        r=jnp.zeros_like(controls),
+        A=A,
+        B=B,
+        c=jnp.zeros_like(states[1:]),
+        x0=jnp.zeros_like(x0),
+    )
+
+
+def lagrangian_control_gradient(theta: Theta, point: KKTPoint) -> Float[Array, "T m"]:
+    """The Lagrangian's gradient in the controls; minus the signed multiplier of the bounds."""
+    return jax.grad(lagrangian, 2)(theta, *point)
+
+
+def free_controls(theta: Theta, point: KKTPoint) -> Bool[Array, "T m"]:
+    """Which controls no bound holds; one that meets its bound with no multiplier is free."""
+    lower, upper = theta.problem.limits(point.controls.dtype)
+    bounds = multipliers_of_control_bounds(theta, point)
+    return ~((bounds.lower > 0) | (bounds.upper > 0) | (lower >= upper))
+
+
+def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipliers:
+    """Decide by multiplier and distance: a bound is active if the first is the larger.
+
+    A distance is worth as many multipliers as the scales say; at a point that is not optimal a
+    gradient is no multiplier, and what is far from its bound is free. The multiplier of an active
+    bound balances the Lagrangian's gradient.
+    """
+    controls = point.controls
+    lower, upper = theta.problem.limits(controls.dtype)
+    gradient = lagrangian_control_gradient(theta, point)
+    unit = theta.scales.controls
+    near = jnp.maximum(controls - lower, 0.0) / unit, jnp.maximum(upper - controls, 0.0) / unit
+    below, above = (jnp.where(d < _NEAR, d * theta.scales.cost / unit, jnp.inf) for d in near)
+    return BoundMultipliers(
+        lower=jnp.where(gradient > below, gradient, 0.0),
+        upper=jnp.where(-gradient > above, -gradient, 0.0),
+    )
+
+
+def bound_slope(
+    theta: Theta, toward_lower: Float[Array, "T m"], toward_upper: Float[Array, "T m"]
+) -> Float[Array, ""]:
+    """sum toward_lower . lower + toward_upper . upper over finite bounds, as a function of them."""
+    lower, upper = (
+        jnp.where(jnp.isfinite(bound), bound, 0.0) for bound in theta.problem.limits(theta.x0.dtype)
+    )
+    return jnp.sum(toward_lower * lower) + jnp.sum(toward_upper * upper)
+
+
+def multipliers(theta: Theta, point: KKTPoint) -> Multipliers:
+    """The multipliers of all constraints at a point."""
+    problem, x0, params, _ = theta
+    lower, upper = multipliers_of_control_bounds(theta, point)
+    rows = point.rows.unflat(row_terms(theta, point).multipliers)
+    parts = split(without_control_bounds(problem), x0, params, rows)
+    return multipliers_of_bounds(lower, upper, point.states)._replace(**parts)
+
+
+def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
+    """The Newton step that remains at a point, and its feedback through the free controls.
+
+    Zero where the Hessian is not positive definite on the free controls.
+    """
+    model = quadratic_model(adjoint, theta, point)
+    free = free_controls(theta, point)
+    rows = active_rows(theta, point)
+    matrices = constrained_factor(model, rows.jacobian, free)
+    gradient = lagrangian_control_gradient(theta, point)
+    zeros = jax.tree.map(jnp.zeros_like, point.rows)
+    held = jnp.zeros_like(point.controls)
+    linear = model._replace(r=jnp.where(free, gradient, 0.0))
+    fixed = jax.lax.stop_gradient(matrices)
+    step, _ = solve_rows(linear, rows.jacobian, zeros, fixed, held)
+    convex = matrices.is_convex()
+    return Gains(
+        feedforward=jnp.where(convex, step.feedforward, 0.0),
+        # The factor's own: solve_rows has no derivative in it.
+        feedback=jnp.where(convex, matrices.K, 0.0),
+    )

@@ -1,0 +1,1 @@
+"""One file a robot or vehicle: its parameters and its dynamics."""

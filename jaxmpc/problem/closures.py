@@ -1,0 +1,119 @@
+"""Tracing the user's functions once: their shapes are checked, and what they close over hoisted.
+
+A function may close over values that are being differentiated or batched. Inside a custom
+derivative rule such values would be constants, with a derivative of zero and no warning. Here
+they become leaves of the `Problem`, and so ordinary arguments.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.problem import Problem
+from jaxmpc.problem.functions import Program, StaticTree, TracedFunction
+
+_STAGE = ("dynamics", "stage_cost", "stage_inequality", "stage_equality")
+_TERMINAL = ("terminal_cost", "terminal_inequality", "terminal_equality")
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithStatic:
+    """A function of params from which the leaves that are no arrays were taken out."""
+
+    function: Callable
+    static: StaticTree
+
+    def __call__(self, *args):
+        return self.function(*args[:-1], eqx.combine(args[-1], self.static.tree()))
+
+
+def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree]:
+    """Move leaves of params that are no numbers (an activation function, say) into the problem."""
+    arrays, static = eqx.partition(params, eqx.is_array_like)
+    if not jax.tree.leaves(static):
+        return problem, params
+    functions = {name: getattr(problem, name) for name in _STAGE + _TERMINAL}
+    static = StaticTree.of(static)
+    wrapped = {name: _WithStatic(f, static) for name, f in functions.items() if f is not None}
+    return dataclasses.replace(problem, **wrapped), arrays
+
+
+def self_contained(
+    problem: Problem, x0: Float[Array, " n"], params: PyTree
+) -> tuple[Problem, PyTree, bool]:
+    """The problem and params as arguments of a compiled function, and whether to keep that.
+
+    All that the problem depends on is a leaf of it, and the leaves of params are numbers. What was
+    hoisted belongs to the trace that it came from: no use keeping it compiled.
+    """
+    problem, params = close_over_static(problem, params)
+    hoisted = check_and_hoist(problem, x0, params)
+    return hoisted, params, hoisted is problem
+
+
+def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Problem:
+    """The problem with each function traced: outputs checked, closed-over tracers hoisted."""
+    u = jnp.zeros((problem.control_dim,), x0.dtype)
+    t = jnp.zeros((), jnp.arange(1).dtype)
+    changes = {}
+    for names, args in ((_STAGE, (x0, u, t, params)), (_TERMINAL, (x0, params))):
+        for name in names:
+            function = getattr(problem, name)
+            if function is not None:
+                traced, shape = _trace(name, function, args)
+                _check_output(name, shape, x0)
+                if "equality" in name:
+                    _check_repeatable(name, function, args, shape)
+                if any(isinstance(c, Tracer) for c in traced.consts):
+                    changes[name] = traced
+    return dataclasses.replace(problem, **changes) if changes else problem
+
+
+def _trace(name: str, function: Callable, args) -> tuple[TracedFunction, Any]:
+    try:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
+    except Exception as error:
+        kinds = ", ".join(("x", "u", "t", "params") if len(args) == 4 else ("x", "params"))
+        error.add_note(f"jaxmpc: while tracing {name}({kinds}) with x of shape {args[0].shape}.")
+        raise
+    program = Program(closed, jax.tree.structure(shape))
+    return TracedFunction(program, tuple(closed.consts)), shape
+
+
+def _check_repeatable(name: str, function: Callable, args, shape):
+    """A function with a state of its own may return another shape at the next call."""
+    again = jax.eval_shape(lambda *args: function(*args), *args)  # a new function: no cache
+    if again.shape != shape.shape:
+        raise ValueError(
+            f"Problem: {name} returned shape {shape.shape} and then {again.shape} for arguments of "
+            "the same shapes. It must be pure: its output may depend on its arguments alone."
+        )
+
+
+def _check_output(name: str, output, x0):
+    if not hasattr(output, "shape"):
+        raise TypeError(f"Problem: {name} must return one array, got {type(output).__name__}.")
+    if name == "dynamics":
+        wanted, word = x0.shape, "the shape of x0"
+        right = output.shape == wanted
+    elif name in ("stage_cost", "terminal_cost"):
+        wanted, word = (), "a scalar"
+        right = output.shape == wanted
+    else:
+        wanted, word = "[p]", "a vector"
+        right = len(output.shape) == 1
+    if not right:
+        raise ValueError(
+            f"Problem: {name} must return {word}: wanted shape {wanted}, got {output.shape}."
+        )
+    if output.dtype != x0.dtype and not (output.weak_type and output.dtype.kind == "f"):
+        raise TypeError(
+            f"Problem: {name} must return x0's dtype {x0.dtype}, got {output.dtype}. A float64 "
+            "constant or parameter (a NumPy array, say) in a float32 problem does this."
+        )

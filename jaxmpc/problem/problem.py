@@ -1,0 +1,208 @@
+"""What to solve: `Problem`, the static functions and sizes of a trajectory optimisation problem."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.problem.functions import ParametricFunction, parametric
+from jaxmpc.problem.soft import Soft, as_array, check_soft
+
+_FUNCTIONS = (
+    "dynamics",
+    "stage_cost",
+    "terminal_cost",
+    "stage_inequality",
+    "stage_equality",
+    "terminal_inequality",
+    "terminal_equality",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """A discrete-time trajectory optimisation problem.
+
+        minimise    sum_{t<T} stage_cost(x_t, u_t, t, params) + terminal_cost(x_T, params)
+        subject to  x_{t+1} = dynamics(x_t, u_t, t, params),   x_0 given,
+                    lower <= u_t <= upper,                          t = 0 .. T-1,
+                    state_lower <= x_t <= state_upper,              t = 1 .. T,
+                    stage_inequality(x_t, u_t, t, params) <= 0,  stage_equality(...) = 0,
+                    terminal_inequality(x_T, params) <= 0,       terminal_equality(...) = 0.
+
+    A pytree: the functions and the sizes are static, the bounds (and the arrays of a function
+    that is itself a pytree, such as an Equinox module) are leaves. Like every function that JAX
+    traces, the functions must be pure.
+
+    Args:
+        dynamics: (x [n], u [m], t, params) -> x_next [n].
+        stage_cost: (x [n], u [m], t, params) -> scalar. `t` is an integer array, 0 .. T-1.
+        terminal_cost: (x [n], params) -> scalar; None is zero.
+        horizon: the number T of controls; there are T + 1 states.
+        control_dim: the size m of a control.
+        control_bounds: (lower, upper), in the units of the controls: each None, a scalar, [m] or
+            [T, m]; infinite entries are allowed, and equal ones fix a control.
+        state_bounds: (lower, upper) of x_1 .. x_T, in the units of the states: each None, a
+            scalar, [n] or [T, n]; infinite entries are allowed.
+        stage_inequality, stage_equality: (x, u, t, params) -> [p], [q].
+        terminal_inequality, terminal_equality: (x, params) -> [p], [q].
+        soft: which constraints may be violated at a price, {name of a field above: `Soft`};
+            the others are hard, and the control bounds always are.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what was wanted.
+    """
+
+    dynamics: Callable
+    stage_cost: Callable
+    terminal_cost: Callable | None = None
+    _: dataclasses.KW_ONLY
+    horizon: int
+    control_dim: int
+    control_bounds: tuple[Any, Any] | None = None
+    state_bounds: tuple[Any, Any] | None = None
+    stage_inequality: Callable | None = None
+    stage_equality: Callable | None = None
+    terminal_inequality: Callable | None = None
+    terminal_equality: Callable | None = None
+    soft: dict[str, Soft] | None = None
+
+    def __post_init__(self):
+        for name in _FUNCTIONS:
+            value, required = getattr(self, name), name in ("dynamics", "stage_cost")
+            if not callable(value) and (required or value is not None):
+                raise TypeError(f"Problem: {name} must be a function, got {_kind(value)}.")
+            object.__setattr__(self, name, parametric(value))
+        for name in ("horizon", "control_dim"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise TypeError(f"Problem: {name} must be an int, got {_kind(value)}.")
+            if value < 1:
+                raise ValueError(f"Problem: {name} must be at least 1, got {value}.")
+        m = self.control_dim
+        self._check_bounds("control_bounds", "m", ((), (m,), (self.horizon, m)))
+        n = _state_size(self.state_bounds)  # what x0 must have; unknown where all are scalars
+        self._check_bounds("state_bounds", "n", ((), (n,), (self.horizon, n)))
+        if self.soft is not None:
+            names = ("state_bounds", *_FUNCTIONS[3:])
+            check_soft(self.soft, {name for name in names if getattr(self, name) is not None})
+
+    def _check_bounds(self, field: str, size: str, allowed: tuple):
+        bounds = getattr(self, field)
+        if bounds is None:
+            return
+        if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+            raise TypeError(
+                f"Problem: {field} must be a pair (lower, upper), each None, a scalar, [{size}] "
+                f"or [T, {size}]; got {_kind(bounds)}."
+            )
+        if any(isinstance(bound, list | tuple) for bound in bounds):
+            bounds = tuple(as_array(bound) for bound in bounds)
+        object.__setattr__(self, field, tuple(bounds))
+        for name, bound in zip(("lower", "upper"), bounds, strict=True):
+            if bound is None:
+                continue
+            try:
+                shape, dtype = np.shape(bound), jax.dtypes.result_type(bound)
+            except TypeError as error:
+                raise TypeError(
+                    f"Problem: {field} ({name}) must be numbers, got {_kind(bound)}."
+                ) from error
+            if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
+                raise TypeError(f"Problem: {field} ({name}) must be real, got {dtype}.")
+            if shape not in allowed:
+                raise ValueError(
+                    f"Problem: {field} ({name}) has shape {shape}; wanted a scalar, "
+                    f"[{size}] = {allowed[1]} or [T, {size}] = {allowed[2]}."
+                )
+        known = [b for b in bounds if b is not None and not isinstance(b, Tracer)]
+        if any(np.any(np.isnan(np.asarray(b))) for b in known):
+            raise ValueError(f"Problem: {field} contain NaN; use +-inf for no bound.")
+        if len(known) == 2:
+            lower, upper = known
+            if np.any(np.asarray(lower) > np.asarray(upper)):
+                raise ValueError(
+                    f"Problem: {field} have lower > upper: lower = "
+                    f"{np.asarray(lower)}, upper = {np.asarray(upper)}."
+                )
+
+    @property
+    def has_general_constraints(self) -> bool:
+        """Whether there is any constraint besides the bounds on the controls."""
+        return any(getattr(self, name) is not None for name in ("state_bounds", *_FUNCTIONS[3:]))
+
+    def limits(self, dtype) -> tuple[Float[Array, "T m"], Float[Array, "T m"]]:
+        """The control bounds as two full arrays; a missing bound is infinite."""
+        return _full_bounds(self.control_bounds, (self.horizon, self.control_dim), dtype)
+
+    def state_limits(self, n: int, dtype) -> tuple[Float[Array, "T n"], Float[Array, "T n"]]:
+        """The bounds of the states x_1 .. x_T as two full arrays."""
+        return _full_bounds(self.state_bounds, (self.horizon, n), dtype)
+
+
+def _full_bounds(bounds, shape: tuple[int, int], dtype):
+    lower, upper = bounds or (None, None)
+    lower = -jnp.inf if lower is None else lower
+    upper = jnp.inf if upper is None else upper
+    return (
+        jnp.broadcast_to(jnp.asarray(lower, dtype), shape),
+        jnp.broadcast_to(jnp.asarray(upper, dtype), shape),
+    )
+
+
+def _state_size(bounds) -> int | None:
+    """The last dimension of the first bound that has one."""
+    pair = bounds if isinstance(bounds, tuple | list) else ()
+    shapes = [np.shape(bound) for bound in pair if bound is not None and np.ndim(bound)]
+    return shapes[0][-1] if shapes else None
+
+
+def terminal_cost(problem: Problem, x: Float[Array, " n"], params: PyTree) -> Float[Array, ""]:
+    """The terminal cost, zero (in the state's dtype) where the problem has none."""
+    if problem.terminal_cost is None:
+        return jnp.zeros_like(x, shape=())
+    return problem.terminal_cost(x, params)
+
+
+def _kind(value) -> str:
+    return f"{type(value).__name__} ({value!r})"
+
+
+def _flatten(problem: Problem):
+    # A function with arrays in it is a child, any other is static. Decided by its class and not
+    # by its leaves: JAX maps leaves to masks, None and placeholders.
+    functions = [getattr(problem, name) for name in _FUNCTIONS]
+    children = tuple(f if isinstance(f, ParametricFunction) else None for f in functions)
+    static = tuple(None if isinstance(f, ParametricFunction) else f for f in functions)
+    bounds = (problem.control_bounds, problem.state_bounds, problem.soft)
+    return (bounds, children), (static, problem.horizon, problem.control_dim)
+
+
+def _flatten_with_keys(problem: Problem):
+    children, static = _flatten(problem)
+    names = ("bounds", "functions")
+    keys = [jax.tree_util.GetAttrKey(name) for name in names]
+    return tuple(zip(keys, children, strict=True)), static
+
+
+def _unflatten(static, children) -> Problem:
+    functions, horizon, control_dim = static
+    (control_bounds, state_bounds, soft), arrays = children
+    problem = object.__new__(Problem)  # no checks: JAX unflattens with placeholders for leaves
+    fields = {
+        name: function if parametric is None else parametric
+        for name, function, parametric in zip(_FUNCTIONS, functions, arrays, strict=True)
+    }
+    fields |= {"horizon": horizon, "control_dim": control_dim}
+    fields |= {"control_bounds": control_bounds, "state_bounds": state_bounds, "soft": soft}
+    for name, value in fields.items():
+        object.__setattr__(problem, name, value)
+    return problem
+
+
+jax.tree_util.register_pytree_with_keys(Problem, _flatten_with_keys, _unflatten, _flatten)

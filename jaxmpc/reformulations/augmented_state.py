@@ -1,0 +1,42 @@
+"""Bounds of a state that gains entries, and the prices of soft ones: none for the new entries."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmpc.problem.soft import Soft
+
+
+def extended_bounds(caller: str, bounds, added: int):
+    """The `state_bounds` of the longer state; `caller` is who is to blame for what cannot be."""
+    if bounds is None:
+        return None
+    sizes = [np.shape(bound)[-1] for bound in bounds if bound is not None and np.ndim(bound)]
+    if not sizes and any(bound is not None for bound in bounds):
+        raise ValueError(
+            f"{caller}: problem.state_bounds are the scalars {bounds}, which do not tell the "
+            "number n of states that they are for; wanted [n] or [T, n]."
+        )
+
+    # A scalar must not become a bound of the new entries.
+    lower, upper = (
+        jnp.broadcast_to(bound, sizes[0]) if bound is not None and np.ndim(bound) == 0 else bound
+        for bound in bounds
+    )
+    return _append(lower, added, -jnp.inf), _append(upper, added, jnp.inf)
+
+
+def extended_prices(soft, added: int):
+    """`Problem.soft` of the longer state."""
+    if soft is None or "state_bounds" not in soft:
+        return soft
+    price = soft["state_bounds"]
+    extended = Soft(_append(price.linear, added, jnp.inf), _append(price.quadratic, added, 0.0))
+    return {**soft, "state_bounds": extended}
+
+
+def _append(value, added: int, entry: float):
+    """[.., n] with more entries; None and scalars as they are."""
+    if value is None or np.ndim(value) == 0:
+        return value
+    value = jnp.asarray(value, jnp.result_type(float))
+    return jnp.concatenate([value, jnp.full((*value.shape[:-1], added), entry)], axis=-1)

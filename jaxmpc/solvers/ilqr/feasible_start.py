@@ -1,0 +1,87 @@
+"""From guessed states that violate the dynamics to a trajectory that satisfies them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.lq.bounds.bounded import bounded_solution_near
+from jaxmpc.lq.bounds.control_limited import Policy
+from jaxmpc.lq.problem import LQProblem
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Scales
+from jaxmpc.solvers.ilqr.line_search import closed_loop
+from jaxmpc.solvers.ilqr.regularization import convexify_expansion
+from jaxmpc.trajectory import Trajectory, lagrangian_hessian, linearize, open_loop
+
+STEPS = 12  # the most that `feasible_start` takes
+
+
+def feasible_start(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    states: Float[Array, "T1 n"],
+    controls: Float[Array, "T m"],
+    steps: int,
+    scales: Scales,
+) -> Trajectory:
+    """The best of the trajectories that full multiple-shooting steps from a guess lead to.
+
+    A few Gauss-Newton steps in states and controls, each a bounded LQ problem with the defects
+    of the dynamics in it, solved exactly, and taken whole. After each the dynamics are simulated
+    with the step's feedback around it, and the cheapest simulation is kept: guessed states lead
+    to another, often better local minimum than simulating guessed controls does.
+
+    Source: Bock and Plitt (1984) for multiple shooting; Diehl, Bock and Schloeder (2005) for
+    full steps without globalisation.
+    """
+    limits = problem.limits(x0.dtype)
+    times = jnp.arange(problem.horizon)
+
+    def step(_, carry):
+        states, controls, side, best = carry
+        model = _gauss_newton_model(problem, params, states, controls, times, scales)
+        low, high = limits[0] - controls, limits[1] - controls
+        # The bounds that were active in the last step: from the second half on, nearly always
+        # the right ones.
+        solution, side = bounded_solution_near(model, low, high, side)
+        states, controls = states + solution.states, controls + solution.controls
+        controls = jnp.clip(controls, *limits)
+        zero = jnp.zeros_like(best.cost)
+        still = jnp.zeros_like(controls)
+        policy = Policy(still, solution.feedback, still.astype(jnp.int32), zero, zero, zero == 0)
+        around = Trajectory(states, controls, zero, zero)
+        trial = closed_loop(problem, params, around, policy, limits, zero + 1)
+        better = trial.cost < best.cost  # False for NaN
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial, best)
+        # Once a step is not finite there is nothing to continue from but the best so far.
+        sound = jnp.all(jnp.isfinite(states)) & jnp.all(jnp.isfinite(controls))
+        states = jnp.where(sound, states, best.states)
+        return states, jnp.where(sound, controls, best.controls), side, best
+
+    first = open_loop(problem, x0, params, controls)
+    first = first._replace(cost=jnp.where(jnp.isfinite(first.cost), first.cost, jnp.inf))
+    states = states.at[0].set(x0)
+    free = jnp.zeros_like(controls, dtype=jnp.int32)
+    return jax.lax.fori_loop(0, steps, step, (states, controls, free, first))[-1]
+
+
+def _gauss_newton_model(
+    problem: Problem, params, states, controls, times, scales: Scales
+) -> LQProblem:
+    n = states.shape[1]
+    A, B, q, r = linearize(problem, states, controls, params)
+    stages, terminal = lagrangian_hessian(problem, states, controls, None, params)
+    stages, terminal = convexify_expansion(stages, terminal, scales)
+    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
+    return LQProblem(
+        Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
+        S=stages[:, n:, :n],
+        R=stages[:, n:, n:],
+        q=q,
+        r=r,
+        A=A,
+        B=B,
+        c=simulated - states[1:],
+        x0=jnp.zeros_like(states[0]),
+    )

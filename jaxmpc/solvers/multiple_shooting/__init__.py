@@ -1,0 +1,1 @@
+"""What solvers with states and controls as unknowns share: their iterate, model, filter, search."""

@@ -1,0 +1,86 @@
+"""How good an iterate of the interior point is: residuals, violation, barrier objective."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmpc.solution import Residuals
+from jaxmpc.solvers.multiple_shooting.filter import Merit
+from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values, rows_at
+from jaxmpc.solvers.multiple_shooting.model import Expansion, lagrangian_gradient, price_gradient
+
+
+class Optimality(NamedTuple):
+    """The KKT residuals of the barrier problem, for any mu: products are (value x multiplier)."""
+
+    stationarity: Float[Array, ""]
+    feasibility: Float[Array, ""]
+    least_product: Float[Array, ""]
+    largest_product: Float[Array, ""]
+    mean: Float[Array, ""]  # of the multipliers and costates
+    mean_of_rows: Float[Array, ""]  # of the inequalities' multipliers
+    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
+
+    def residuals(self, mu, unit) -> Residuals:
+        """Scaled, with multipliers in units of `unit`."""
+        off = jnp.maximum(self.largest_product - mu, mu - self.least_product)
+        scale = jnp.maximum(100.0, self.mean / unit) / 100
+        scale_of_rows = jnp.maximum(100.0, self.mean_of_rows / unit) / 100
+        return Residuals(
+            stationarity=self.stationarity / unit / scale,
+            feasibility=self.feasibility,
+            complementarity=jnp.maximum(off, 0.0) / unit / scale_of_rows,
+        )
+
+
+def optimality(
+    expansion: Expansion, point: Iterate, values: Values, setting: Setting
+) -> Optimality:
+    """Measure how far a point is from optimal."""
+    in_states, in_controls = lagrangian_gradient(expansion, point, setting)
+    in_excess = price_gradient(setting, point) - point.dual[1:]
+    units = setting.units
+    largest = [
+        jnp.max(jnp.abs(in_states) * units.states),
+        jnp.max(jnp.abs(jnp.where(setting.free, in_controls, 0.0)) * units.controls),
+        jnp.max(jnp.abs(in_excess) * units.rows, initial=0.0),
+    ]
+    multipliers = jnp.abs(point.multipliers()) * units.rows
+    costates = jnp.abs(point.costates) * units.states
+    products = point.positive * point.dual
+    exists = setting.exists
+    return Optimality(
+        stationarity=jnp.max(jnp.stack(largest)),
+        feasibility=values.largest(units),
+        least_product=jnp.min(jnp.where(exists, products, jnp.inf), initial=jnp.inf),
+        largest_product=jnp.max(jnp.where(exists, products, -jnp.inf), initial=-jnp.inf),
+        mean=(jnp.sum(multipliers) + jnp.sum(costates)) / (multipliers.size + costates.size),
+        mean_of_rows=jnp.sum(jnp.abs(point.dual[0]) * units.rows) / max(multipliers.size, 1),
+        held=jnp.where(setting.free, 0.0, in_controls),
+    )
+
+
+def violation_of_hard(setting: Setting, original: Setting, point: Iterate, values: Values):
+    """The largest violation of the dynamics and of what `original` holds for hard."""
+    rows = rows_at(setting, point, values)
+    rows = jnp.where(setting.inequality, jnp.maximum(rows, 0.0), jnp.abs(rows))
+    hard = original.present.flat() & ~original.exists[1]
+    worst = jnp.max(jnp.where(hard, rows / setting.units.rows, 0.0), initial=0.0)
+    return jnp.maximum(jnp.max(jnp.abs(values.defects) / setting.units.states), worst)
+
+
+def merit_of(values: Values, point: Iterate, setting: Setting, mu) -> Merit:
+    """The pair that the filter compares."""
+    barrier = mu * jnp.sum(jnp.log(jnp.where(setting.exists, point.positive, 1.0)))
+    objective = setting.scale * values.cost + values.penalty
+    return Merit(values.total(setting.units), objective - barrier)
+
+
+def slope_of(expansion: Expansion, point: Iterate, change: Iterate, setting: Setting, mu):
+    """The directional derivative of the barrier objective."""
+    _, _, q, r = expansion.linearization
+    price = setting.linear + setting.quadratic * point.positive
+    price = price.at[0].set(0.0) - mu / point.positive
+    in_positive = jnp.sum(jnp.where(setting.exists, price * change.positive, 0.0))
+    return jnp.sum(q * change.states) + jnp.sum(r * change.controls) + in_positive

@@ -1,0 +1,3 @@
+"""Sequential quadratic programming for bounded controls."""
+
+from jaxmpc.solvers.sqp.solver import SQP as SQP

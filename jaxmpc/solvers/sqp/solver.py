@@ -1,0 +1,293 @@
+"""Sequential quadratic programming on the multiple-shooting form, for bounded controls."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from jaxmpc.checks import check_bool, check_choice, check_positive
+from jaxmpc.lq.bounds.active_set import Question
+from jaxmpc.lq.riccati.choice import CHOICES, choose
+from jaxmpc.problem import Problem
+from jaxmpc.solution import (
+    Gains,
+    Residuals,
+    Scales,
+    Status,
+    multipliers_of_bounds,
+)
+from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
+from jaxmpc.solvers.multiple_shooting import filter as filters
+from jaxmpc.solvers.multiple_shooting.filter import Filter
+from jaxmpc.solvers.multiple_shooting.filter_search import Box, Model, Search, filter_search
+from jaxmpc.solvers.multiple_shooting.iterate import (
+    Iterate,
+    Setting,
+    Values,
+    evaluate,
+    scaled,
+    setting_of,
+    units_of,
+)
+from jaxmpc.solvers.multiple_shooting.merit import optimality
+from jaxmpc.solvers.multiple_shooting.model import (
+    Expansion,
+    condensed,
+    expand,
+    lagrangian_gradient,
+    row_model,
+)
+from jaxmpc.solvers.options import (
+    AFTER_FAILURE,
+    FAILURES,
+    LARGEST_PROXIMAL,
+    NEARLY,
+    WORKING_PRECISION,
+    default_tolerance,
+    sharper,
+    small_step,
+)
+from jaxmpc.solvers.report import print_sqp
+from jaxmpc.solvers.sqp.bounded_factor import Found, bounded_factor
+from jaxmpc.solvers.start import begin
+from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without_limit, scales_now
+from jaxmpc.trajectory.constraints import violations, without_control_bounds
+
+_FIRST_PROXIMAL = 0.1
+_REMEMBERED = 0.01  # the least weight to raise after a failure: it decays in convex iterations
+_CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search before was to close
+_FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
+
+
+class SQPState(NamedTuple):
+    """The iterate, where its controls are thought to end, and what the line search remembers."""
+
+    scales: Scales  # of the start: the method's
+    judged: Scales  # those that `residuals` are in
+    setting: Setting
+    point: Iterate
+    side: Int[Array, "T m"]  # -1 / 1: at the lower / upper bound
+    proximal: Float[Array, ""]
+    memory: Filter
+    failures: Int[Array, ""]
+    nearly: Int[Array, ""]
+    multipliers: BoundMultipliers
+    residuals: Residuals
+    gains: Gains
+    cost: Float[Array, ""]
+    iterations: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+class _Judged(NamedTuple):
+    """A point's functions and derivatives, and what they say of it."""
+
+    values: Values
+    expansion: Expansion
+    scales: Scales
+    residuals: Residuals
+    multipliers: BoundMultipliers
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class SQP:
+    """Sequential quadratic programming, where controls are bounded or nothing is.
+
+    States and controls are both unknowns, so that unstable dynamics and long horizons do no harm
+    and guessed states need not satisfy the dynamics. Each iteration minimises a quadratic model
+    with the exact Hessian of the Lagrangian over the bounds of all controls at once, made convex
+    by a proximal term where it is not; a filter decides how far to go. A linear problem with a
+    convex quadratic cost takes one iteration, whatever its bounds. Bounds hold exactly.
+
+    Attributes:
+        max_iterations: the limit on iterations.
+        tolerance: on the scaled KKT residual at the returned point; by default 1e-8 in float64
+            and 1e-4 in float32. What stalls in rounding within ten times that is a solution too.
+        hessian: "exact" is the Lagrangian's; "gauss_newton" leaves out the dynamics' curvature:
+            cheaper iterations, but more of them.
+        riccati: the recursion, "sequential" in time, "parallel" by associative scans, or "auto":
+            the one that was measured to be faster at these sizes on this device.
+        verbose: print a table of iterations; compiled out otherwise.
+
+    Sources: Bock and Plitt (1984) for multiple shooting; Fletcher and Leyffer (2002) for the
+    filter, Ulbrich (2004) for the Lagrangian in it; Judice and Pires (1994) for the active set.
+    """
+
+    max_iterations: int = 500
+    tolerance: float | None = None
+    hessian: str = "exact"
+    riccati: str = "auto"
+    verbose: bool = False
+
+    def __post_init__(self):
+        check_positive("SQP", "max_iterations", self.max_iterations, whole=True)
+        check_positive("SQP", "tolerance", self.tolerance, optional=True)
+        check_choice("SQP", "hessian", self.hessian, ("exact", "gauss_newton"))
+        check_choice("SQP", "riccati", self.riccati, CHOICES)
+        check_bool("SQP", "verbose", self.verbose)
+
+    def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
+        """The guess, with controls moved inside their bounds."""
+        low, high = problem.limits(x0.dtype)
+        possible = jnp.all(low <= high)  # False for NaN
+        controls = jnp.clip(guess.controls, low, high)
+        states, linear, scales = begin(problem, x0, params, controls, guess)
+        inner = without_control_bounds(problem)
+        one = jnp.ones_like(scales.cost)
+        setting = scaled(setting_of(inner, params, states, controls, scales), one, scales.cost)
+        costates, zeros = jnp.zeros_like(states), jnp.zeros_like(controls)
+        side = jnp.zeros_like(controls, dtype=jnp.int32)
+        if guess.dual is not None:
+            usable, of = guess.dual.usable, guess.dual.multipliers
+            costates = jnp.where(usable, setting.scale * guess.dual.costates, costates)
+            held = jnp.where(of.lower > 0, -1, jnp.where(of.upper > 0, 1, side))
+            side = jnp.where(usable, held, side)
+        none = jnp.zeros_like(states[0, :0])
+        nothing = jnp.stack([none] * 3)
+        point = Iterate(states, controls, nothing, costates, none, nothing)
+        values = evaluate(inner, params, setting, point)
+        count = jnp.zeros_like(one, dtype=jnp.int32)
+        status = jnp.where(finite(values, linear), RUNNING, Status.non_finite)
+        status = jnp.where(possible, status, Status.infeasible)
+        return SQPState(
+            scales=scales,
+            judged=scales,
+            setting=setting,
+            point=point,
+            side=side,
+            proximal=0 * one,
+            memory=filters.empty(values.total(setting.units)),
+            failures=count,
+            nearly=count,
+            multipliers=BoundMultipliers(zeros, zeros),
+            residuals=Residuals(*[jnp.inf * one] * 3),
+            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
+            cost=values.cost,
+            iterations=count,
+            status=status.astype(jnp.int32),
+        )
+
+    def step(self, problem: Problem, params: PyTree, state: SQPState) -> SQPState:
+        """Judge the point; unless it is the last one, minimise the model there and move."""
+        judged = self._judge(problem, params, state)
+        aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
+        found = self._minimise(problem, state, judged, aim)
+        box = Box(*problem.limits(state.cost.dtype), found.side)
+        none = 0 * state.cost
+        model = Model(judged.expansion, found.matrices, found.proximal, none, aim, box)
+        inner, values = without_control_bounds(problem), judged.values
+        step = filter_search(inner, params, state.setting, state.memory, state.point, values, model)
+        return self._advance(problem, state, judged, found, step)
+
+    def terminate(self, state: SQPState) -> Int[Array, ""]:
+        """A `Status`, or RUNNING."""
+        return state.status
+
+    def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Point:
+        """The last iterate in the units of the problem."""
+        states, controls = state.point.states, state.point.controls
+        return Point(
+            states=states,
+            controls=controls,
+            costates=state.point.costates / state.setting.scale,
+            multipliers=multipliers_of_bounds(*state.multipliers, states),
+            violations=violations(problem, states, controls, params),
+            residuals=state.residuals,
+            tolerance=jnp.full_like(state.cost, default_tolerance(self.tolerance, states.dtype)),
+            scales=state.judged,
+            cost=state.cost,
+            gains=state.gains,
+            status=state.status,
+            iterations=state.iterations,
+        )
+
+    def _judge(self, problem: Problem, params: PyTree, state: SQPState) -> _Judged:
+        inner, point, setting = without_control_bounds(problem), state.point, state.setting
+        low, high = problem.limits(state.cost.dtype)
+        values = evaluate(inner, params, setting, point)
+        expansion = expand(inner, params, setting, point, self.hessian == "exact")
+        _, gradient = lagrangian_gradient(expansion, point, setting)
+        multipliers = bound_multipliers(gradient / setting.scale, point.controls, low, high)
+        held = (multipliers.lower > 0) | (multipliers.upper > 0)
+        scales = scales_now(problem, state.scales, values.magnitude)
+        units = units_of(inner, point.states[0], scales)
+        there = setting._replace(units=units, free=~held)
+        measured = optimality(expansion, point, values, there)
+        residuals = measured.residuals(0 * scales.cost, scales.cost / state.scales.cost)
+        return _Judged(values, expansion, scales, residuals, multipliers)
+
+    def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Found:
+        point, setting = state.point, state.setting
+        rows = row_model(point, judged.values, setting, 0 * state.cost)
+        model = condensed(judged.expansion, point, aim, setting, rows)
+        horizon, m, n = model.S.shape
+        recursion = choose(self.riccati, horizon, n, m)
+        low, high = problem.limits(state.cost.dtype)
+        question = Question(model, low - point.controls, high - point.controls, state.side)
+        # The proximal weight: none, unless that is not convex; more after a search that failed.
+        smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
+        enough = AFTER_FAILURE * jnp.maximum(smallest, _REMEMBERED)
+        first = jnp.where(state.failures > 0, enough, 0.0)
+        return bounded_factor(recursion, question, setting.units, first, smallest)
+
+    def _advance(
+        self, problem: Problem, state: SQPState, judged: _Judged, found: Found, step: Search
+    ) -> SQPState:
+        values, residuals = judged.values, judged.residuals
+        tolerance = default_tolerance(self.tolerance, state.cost.dtype)
+        # A whole Newton step that is lost in rounding ends it as well.
+        small = (
+            found.convex & (found.proximal == 0) & (step.length <= small_step(values.cost.dtype))
+        )
+        near = small | (residuals.largest() <= WORKING_PRECISION * tolerance)
+        nearly = jnp.where(near, state.nearly + 1, 0)
+        follows = residuals.feasibility <= sharper(tolerance, state.cost.dtype)
+        solved = ((residuals.largest() <= tolerance) & follows) | (nearly > NEARLY)
+        ends = solved | (state.iterations >= self.max_iterations)
+        running = (state.status == RUNNING) & ~ends
+        moved = running & found.convex & step.accepted
+        failures = jnp.where(moved, 0, state.failures + found.convex).astype(jnp.int32)
+        status = jnp.where(failures > FAILURES, Status.line_search_failed, RUNNING)
+        too_heavy = found.proximal > LARGEST_PROXIMAL
+        status = jnp.where(too_heavy, Status.regularization_limit, status)
+        limit = state.iterations >= self.max_iterations
+        status = jnp.where(limit, Status.max_iterations, status)
+        status = jnp.where(solved, Status.converged, status)
+        boundless = falls_without_limit(problem, state.scales, values.cost)
+        status = jnp.where(boundless, Status.unbounded, status)
+        sound = finite(values, judged.expansion)
+        status = jnp.where(sound, status, Status.non_finite)
+        status = jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32)
+        if self.verbose:
+            taken = jnp.where(moved, step.step_size, 0.0)
+            print_sqp(state, values.cost, residuals, found.proximal, taken)
+        memory = filters.remember(state.memory, step.now, moved & ~step.by_objective)
+        memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
+        return state._replace(
+            judged=judged.scales,
+            point=jax.tree.map(
+                lambda new, old: jnp.where(moved, new, old), step.point, state.point
+            ),
+            side=jnp.where(moved, found.side, state.side),
+            proximal=jnp.where(found.proximal > 0, found.proximal, state.proximal / 3),
+            memory=memory,
+            failures=failures,
+            nearly=nearly,
+            multipliers=judged.multipliers,
+            residuals=residuals,
+            gains=Gains(jnp.zeros_like(state.point.controls), found.matrices.K),
+            cost=values.cost,
+            iterations=state.iterations + running,
+            status=status,
+        )
+
+
+def _closing(state: SQPState) -> Float[Array, ""]:
+    """The share of the defects that a full step is to close: all, but after failed searches.
+
+    To close all of them at once may take every bound of unstable dynamics, and states far away.
+    """
+    return (_CLOSED_AFTER_FAILURE**state.failures).astype(state.cost.dtype)
