@@ -9,7 +9,7 @@ import pytest
 
 import jaxmpc
 from jaxmpc import Soft, Status
-from jaxmpc.solvers.interior_point import solver as interior_point
+from jaxmpc.solvers.interior_point.verdict import Verdict, status_of
 from jaxmpc.solvers.loop import Guess
 
 DT = 0.1
@@ -59,8 +59,8 @@ def test_searches_that_fail_say_infeasible_only_where_there_is_a_constraint(boun
     problem, solver = build(**bounds), jaxmpc.InteriorPoint()
     state = solver.init(problem, GOOD, None, Guess(jnp.zeros((20, 1)), None, None))
     state = state._replace(failures=jnp.array(99, jnp.int32))
-    says = interior_point._status(state, solved=False, infeasible=True, hopeless=False, limit=500)
-    assert says == status
+    verdict = Verdict(*[jnp.array(False)] * len(Verdict._fields))._replace(infeasible=True)
+    assert status_of(state, verdict, 500) == status
 
 
 def test_a_goal_that_cannot_be_reached():

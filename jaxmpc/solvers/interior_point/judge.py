@@ -1,0 +1,76 @@
+"""What an iterate of the interior point is worth, and the barrier parameter that follows."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from jaxmpc import trees
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Residuals, Scales
+from jaxmpc.solvers.interior_point.barrier_parameter import lowered
+from jaxmpc.solvers.interior_point.state import InteriorPointState
+from jaxmpc.solvers.multiple_shooting.iterate import Values, evaluate, units_of
+from jaxmpc.solvers.multiple_shooting.merit import optimality, violation_of_hard
+from jaxmpc.solvers.multiple_shooting.model import Expansion, expand
+from jaxmpc.solvers.options import sharper
+from jaxmpc.trajectory import scales_now
+
+
+class Judged(NamedTuple):
+    """A point's functions and derivatives, and what they say of it."""
+
+    values: Values
+    expansion: Expansion
+    scales: Scales
+    residuals: Residuals
+    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
+    violation: Float[Array, ""]  # of the dynamics and the hard constraints
+    met: Bool[Array, ""]  # whether the residuals meet the tolerance
+    sharp: Bool[Array, ""]  # and complementarity what is asked of it
+    mu: Float[Array, ""]  # lowered, where the barrier problem is solved
+    wanted_mu: Float[Array, ""]  # below which it need not go
+
+
+def judge(
+    problem: Problem,
+    params: PyTree,
+    state: InteriorPointState,
+    tolerance: float,
+    barrier: float,
+    exact: bool,
+) -> Judged:
+    """Evaluate and expand at the state's point, measure it, and lower the barrier parameter."""
+    point, setting = state.point, state.setting()
+    values = evaluate(problem, params, setting, point)
+    expansion = expand(problem, params, setting, point, exact)
+    measured = optimality(expansion, point, values, setting)
+    # The residuals are in the scales of this point, the method's in those of the start.
+    scales = _scales(problem, state, values, barrier)
+    unit = setting.unit * scales.cost / state.scales.cost
+    units = units_of(problem, point.states[0], scales)
+    there = optimality(expansion, point, values, setting._replace(units=units))
+    last_mu = barrier / state.scales.cost * setting.unit
+    residuals = there.residuals(last_mu, unit)
+    sharp, wanted_mu = sharper(tolerance, state.mu.dtype), tolerance * unit
+    least = jnp.maximum(last_mu, sharp * unit / 10)
+    return Judged(
+        values=values,
+        expansion=expansion,
+        scales=scales,
+        residuals=residuals,
+        held=measured.held,
+        violation=violation_of_hard(setting, state.original, point, values),
+        met=residuals.largest() <= tolerance,
+        sharp=residuals.complementarity <= sharp,
+        mu=lowered(state.mu, measured, least, wanted_mu, state.still),
+        wanted_mu=wanted_mu,
+    )
+
+
+def _scales(problem: Problem, state: InteriorPointState, values: Values, barrier: float) -> Scales:
+    """Those that the point is judged in; where the violation is minimised, the start's."""
+    prices = values.penalty / state.original.scale
+    now = scales_now(problem, state.scales, values.magnitude + prices)
+    now = now._replace(cost=jnp.maximum(now.cost, barrier))
+    return trees.where(state.restoring, state.scales, now)

@@ -1,0 +1,51 @@
+"""Restoration: where the line search finds no way on, the violation is minimised instead."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from jaxmpc.solvers.interior_point.barrier_parameter import START_MU
+from jaxmpc.solvers.interior_point.state import InteriorPointState
+from jaxmpc.solvers.multiple_shooting import filter as filters
+from jaxmpc.solvers.multiple_shooting.iterate import Iterate, around, residual_of_rows
+
+FIRST_PROXIMAL = 1e-4  # the least proximal weight to try, of every barrier problem
+_FAILURES = 2  # line searches that may fail before the violation is minimised
+_RESTORATIONS = 5
+_STUCK_MU = 1e-2  # the barrier parameter after a least sum of squares
+_RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
+
+
+def wanted(state: InteriorPointState, infeasible: Bool[Array, ""]) -> Bool[Array, ""]:
+    """Whether one is to begin."""
+    begins = (state.failures > _FAILURES) & infeasible & ~state.restoring
+    return begins & (state.restorations < _RESTORATIONS)
+
+
+def switched(state: InteriorPointState, point: Iterate, rows, violation, stuck):
+    """The state at the start of a restoration, or of what comes after it.
+
+    One that is stuck at a least sum of squared violations is followed by one of their absolute
+    values: what is stationary for the one rarely is for the other.
+    """
+    restoring = ~state.restoring | stuck
+    far = jnp.maximum(START_MU, violation)
+    near = state.original.near._replace(states=point.states, controls=point.controls)
+    state = state._replace(
+        restoring=restoring,
+        squared=state.squared & ~stuck,
+        original=state.original._replace(near=near),
+        mu=jnp.where(stuck, _STUCK_MU, jnp.where(state.restoring, START_MU, far)),
+    )
+    setting, one = state.setting(), jnp.ones_like(state.mu)
+    fresh = around(setting, point.states, point.controls, rows, one)
+    off = jnp.abs(residual_of_rows(setting, fresh.positive, rows)) / setting.units.rows
+    return state._replace(
+        point=fresh,
+        restorations=state.restorations + restoring,
+        target=jnp.where(restoring, _RESTORED * violation, state.target),
+        proximal=FIRST_PROXIMAL * one,
+        memory=filters.empty(jnp.sum(off)),
+        failures=0 * state.failures,
+        nearly=0 * state.nearly,
+        still=state.still & False,
+    )

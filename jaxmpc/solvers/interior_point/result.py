@@ -1,0 +1,35 @@
+"""What the last iterate says of the problem, in the units of the problem."""
+
+import jax.numpy as jnp
+
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Multipliers, Scales, multipliers_of_bounds
+from jaxmpc.solvers.interior_point.state import InteriorPointState
+from jaxmpc.trajectory.constraints import split
+
+
+def on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multipliers, tolerance):
+    """Controls on their bounds to the last bit where the multiplier is larger than the distance.
+
+    Not where that is more than the tolerance: the states do not follow.
+    """
+    low, high = problem.limits(controls.dtype)
+    worth, near = scales.cost / scales.controls**2, tolerance * scales.controls
+    at_low = (multipliers.lower > worth * (controls - low)) & (controls - low <= near)
+    at_high = (multipliers.upper > worth * (high - controls)) & (high - controls <= near)
+    return jnp.where(at_high, high, jnp.where(at_low, low, controls))
+
+
+def multipliers_of(problem: Problem, params, state: InteriorPointState) -> Multipliers:
+    """All of them, those of the rows and of fixed controls."""
+    setting, point = state.setting(), state.point
+    unit = state.unit_of_multipliers()
+    rows = setting.present.unflat(point.multipliers() * unit)
+    none = jnp.zeros_like(point.controls)
+    parts = split(problem, point.states[0], params, rows)
+    multipliers = multipliers_of_bounds(none, none, point.states)._replace(**parts)
+    held = state.held * unit  # fixed controls have no rows
+    return multipliers._replace(
+        lower=multipliers.lower + jnp.maximum(held, 0.0),
+        upper=multipliers.upper + jnp.maximum(-held, 0.0),
+    )
