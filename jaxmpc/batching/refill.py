@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
+from jaxmpc import trees
+
 # The part of the lanes that may stand idle before they are refilled: refilling costs a start of
 # all lanes, idling an iteration of the idle ones.
 _IDLE = 1 / 8
@@ -99,7 +101,7 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     def advance(element, state):
         new = step(element, state)
         going = running(state)
-        return jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state)
+        return trees.where(going, new, state)
 
     def idle(owner, state):
         return ~jax.vmap(running)(state) | (owner >= size)
@@ -115,7 +117,7 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
         number = jnp.cumsum(free, dtype=owner.dtype)
         owner = jnp.where(free, jnp.minimum(queue.waiting + number - 1, size), owner)
         element = _taken(elements, jnp.minimum(owner, size - 1))
-        state = _select(free, jax.vmap(start)(element), state)
+        state = trees.where(free, jax.vmap(start)(element), state)
         waiting = jnp.minimum(queue.waiting + number[-1], size)
         return queue._replace(lanes=_Lanes(owner, element, state), waiting=waiting, results=results)
 
@@ -165,10 +167,3 @@ def _empty(start, finish, elements, size: int, lanes: int) -> _Queue:
 
 def _taken(elements: PyTree, index) -> PyTree:
     return jax.tree.map(lambda leaf: leaf[index], elements)
-
-
-def _select(mask: Array, new: PyTree, old: PyTree) -> PyTree:
-    def choose(a, b):
-        return jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(choose, new, old)

@@ -12,7 +12,13 @@ from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import terminal_cost
 from jaxmpc.solution import Gains, Multipliers, Solution, multipliers_of_bounds
 from jaxmpc.solvers.loop import Point
-from jaxmpc.trajectory import BoundMultipliers, lagrangian_hessian, linearize
+from jaxmpc.trajectory import (
+    BoundMultipliers,
+    defect,
+    lagrangian_hessian,
+    linearize,
+    lq_model,
+)
 from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 
 _NEAR = 1e-2  # of its scale: the farthest that a control held by a bound may be from it
@@ -33,8 +39,8 @@ def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
     times = jnp.arange(problem.horizon)
 
     def stage(x, u, t, costate, x_next):
-        defect = problem.dynamics(x, u, t, params) - x_next
-        return problem.stage_cost(x, u, t, params) + jnp.dot(costate, defect)
+        off = defect(problem, t, x, u, x_next, params)
+        return problem.stage_cost(x, u, t, params) + jnp.dot(costate, off)
 
     total = jnp.sum(jax.vmap(stage)(states[:-1], controls, times, costates[1:], states[1:]))
     total = total + terminal_cost(problem, states[-1], params) + costates[0] @ (x0 - states[0])
@@ -43,9 +49,8 @@ def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
 
 def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> LQProblem:
     """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
-    problem, x0, params, _ = theta
+    problem, _, params, _ = theta
     states, controls, costates, rows = point
-    n = states.shape[1]
     duals = costates, rows.unflat(row_terms(theta, point).multipliers)
     if adjoint.hessian != "exact":
         duals = jax.tree.map(jnp.zeros_like, duals)
@@ -54,19 +59,11 @@ def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> 
     if problem.soft is not None:
         soft_stages, soft_terminal = active_rows(theta, point).curvature
         stages, terminal = stages + soft_stages, terminal + soft_terminal
-    A, B, _, _ = linearize(problem, states, controls, params)
-    R = stages[:, n:, n:] + adjoint.damping * jnp.eye(problem.control_dim, dtype=x0.dtype)
-    return LQProblem(
-        Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
-        S=stages[:, n:, :n],
-        R=R,
-        q=jnp.zeros_like(states),
-        r=jnp.zeros_like(controls),
-        A=A,
-        B=B,
-        c=jnp.zeros_like(states[1:]),
-        x0=jnp.zeros_like(x0),
-    )
+    linear = linearize(problem, states, controls, params)
+    linear = linear._replace(q=jnp.zeros_like(states), r=jnp.zeros_like(controls))
+    model = lq_model(linear, stages, terminal, jnp.zeros_like(states[1:]))
+    damping = adjoint.damping * jnp.eye(problem.control_dim, dtype=states.dtype)
+    return model._replace(R=model.R + damping)
 
 
 def lagrangian_control_gradient(theta: Theta, point: KKTPoint) -> Float[Array, "T m"]:

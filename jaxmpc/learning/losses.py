@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from jaxmpc import trees
 from jaxmpc.batch import solve_batch
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.learning.examples import Examples
@@ -77,7 +78,7 @@ class Imitation(eqx.Module):
         losses = _mean_square(self.on_controls, solution.controls - examples.controls)
         losses += _mean_square(self.on_states, solution.states - examples.states)
         if self.warm:
-            plans = _where(solution.converged, solution, plans)
+            plans = trees.where(solution.converged, solution, plans)
         return Outcome(losses, solution.converged, jax.lax.stop_gradient(plans))
 
     def solve(self, params: PyTree, examples: Examples, plans: Solution | None = None) -> Solution:
@@ -186,12 +187,3 @@ class PerExample(eqx.Module):
 
 def _mean_square(weights, errors: Float[Array, "B T k"]) -> Float[Array, " B"]:
     return jnp.mean(weights * errors**2, axis=(-2, -1))
-
-
-def _where(condition: Bool[Array, " B"], new: PyTree, old: PyTree) -> PyTree:
-    """Row by row."""
-
-    def one(a, b):
-        return jnp.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(one, new, old)

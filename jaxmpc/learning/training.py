@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmpc import trees
 from jaxmpc.learning.losses import Outcome
 
 
@@ -74,11 +75,8 @@ def epoch(
         value, (outcome, total, number) = evaluated
         taken = _finite((value, gradient))
         change, moments = optimizer.update(gradient, learner.moments, part)
-        part, moments = jax.tree.map(
-            lambda new, old: jnp.where(taken, new, old),
-            (jax.tree.map(lambda p, c: (p + c).astype(p.dtype), part, change), moments),
-            (part, learner.moments),
-        )
+        changed = jax.tree.map(lambda p, c: (p + c).astype(p.dtype), part, change)
+        part, moments = trees.where(taken, (changed, moments), (part, learner.moments))
         remembered = jax.tree.map(
             lambda all_, some: all_.at[batch.index].set(some), learner.plans, outcome.plans
         )

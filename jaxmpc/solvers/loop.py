@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmpc import trees
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Multipliers, Residuals, Scales, Violations
 
@@ -93,7 +94,7 @@ def unroll(solver: Any, problem: Problem, x0, params: PyTree, guess: Guess, leng
     def step(state, _):
         going = solver.terminate(state) == RUNNING
         new = solver.step(problem, params, state)
-        return jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state), None
+        return trees.where(going, new, state), None
 
     state = solver.init(problem, x0, params, guess)
     state, _ = jax.lax.scan(step, state, None, length=length + 1)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc import trees
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
 from jaxmpc.solvers.loop import Guess
@@ -52,5 +53,5 @@ def begin(
     if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
         known = guess.dual.usable
         larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
-        scales = jax.tree.map(lambda new, old: jnp.where(known, new, old), larger, scales)
+        scales = trees.where(known, larger, scales)
     return states, linear, scales

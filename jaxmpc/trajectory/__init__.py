@@ -1,10 +1,12 @@
 """Trajectories: rollout, objective, and their expansion to second order."""
 
+from jaxmpc.trajectory.defects import defect as defect, defects as defects
 from jaxmpc.trajectory.expansion import (
     Linearization as Linearization,
     costates as costates,
     lagrangian_hessian as lagrangian_hessian,
     linearize as linearize,
+    lq_model as lq_model,
 )
 from jaxmpc.trajectory.kkt import (
     BoundMultipliers as BoundMultipliers,

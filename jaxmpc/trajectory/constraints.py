@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Violations, no_violations
+from jaxmpc.trajectory.defects import defects
 
 EQUALITIES = ("stage_equality", "terminal_equality")
 CONTROL_BOUNDS = ("upper", "lower")
@@ -149,12 +150,12 @@ def without_control_bounds(problem: Problem) -> Problem:
 
 def violations(problem: Problem, states, controls, params) -> Violations:
     """How far each constraint is from being met."""
-    times = jnp.arange(problem.horizon)
-    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     other = without_control_bounds(problem)
     parts = split(other, states[0], params, rows_along(other, states, controls, params))
     off = {
         name: jnp.abs(rows) if name in EQUALITIES else jnp.maximum(rows, 0.0)
         for name, rows in parts.items()
     }
-    return no_violations(states)._replace(dynamics=jnp.abs(simulated - states[1:]), **off)
+    return no_violations(states)._replace(
+        dynamics=jnp.abs(defects(problem, states, controls, params)), **off
+    )

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
 from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
@@ -91,3 +92,25 @@ def lagrangian_hessian(
     later = None if costate is None else costate[1:]
     stages = jax.vmap(jax.hessian(hamiltonian))(z, times, later, multipliers.stage)
     return stages, jax.hessian(end)(states[-1])
+
+
+def lq_model(
+    linearization: Linearization,
+    stages: Float[Array, "T z z"],
+    terminal: Float[Array, "n n"],
+    defects: Float[Array, "T n"],
+) -> LQProblem:
+    """The LQ problem in changes of states and controls, from Hessians in z = [x; u] and in x_T."""
+    A, B, q, r = linearization
+    n = A.shape[-1]
+    return LQProblem(
+        Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
+        S=stages[:, n:, :n],
+        R=stages[:, n:, n:],
+        q=q,
+        r=r,
+        A=A,
+        B=B,
+        c=defects,
+        x0=jnp.zeros_like(q[0]),
+    )

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmpc import trees
 from jaxmpc.batching.refill import Iteration
 from jaxmpc.lq.bounds import pivoting
 from jaxmpc.lq.bounds.pivoting import Pivoting, exchange, preferred_sides
@@ -145,21 +146,21 @@ def trip(
     rather = _preferred(problem, solution, gradient, side, lower, upper)
     nearer = _interior_step(box, inside, solution.controls)
     begun = _interior_start(box, center, gradient)
-    inside = _chosen(centered, nearer, _chosen(phase == _START, begun, inside))
+    inside = trees.where(centered, nearer, trees.where(phase == _START, begun, inside))
     trips = search.trips + 1
     convex = matrices.is_convex()
     settled = pivots & convex & jnp.all(rather == side)
     ends = jnp.where(settled, _DONE, _FAILED)
     following = _next_phase(phase, inside, trips, exchanges)
     following = jnp.where(settled | ~convex, ends, following).astype(phase.dtype)
-    sides = _chosen(pivots, exchange(search.pivoting, rather), search.pivoting)
+    sides = trees.where(pivots, exchange(search.pivoting, rather), search.pivoting)
     begins = centered & (following == _FINISH)
     inside = inside._replace(calm=jnp.where(begins, 0, inside.calm))
     near = pivoting.start(inside.side)
     after = Search(
         phase=following,
         trips=jnp.where(following == phase, trips, 0),
-        pivoting=_chosen(begins, near, sides),
+        pivoting=trees.where(begins, near, sides),
         interior=inside,
     )
     return after, matrices
@@ -240,7 +241,7 @@ def _interior_step(box: _Box, inside: _Interior, target_u) -> _Interior:
     )
     # Past the accuracy of the precision the weights overflow; what there was is kept.
     sound = jnp.all(jnp.isfinite(jnp.stack(new[:3])))
-    return _chosen(sound, new, inside._replace(trips=jnp.full_like(trips, _LIMIT)))
+    return trees.where(sound, new, inside._replace(trips=jnp.full_like(trips, _LIMIT)))
 
 
 def _reach(value, change, mask):
@@ -257,7 +258,3 @@ def _preferred(problem: LQProblem, solution: LQSolution, gradient, side, lower, 
     # A free control is outside only if by more than its own rounding.
     slack = 64 * eps * jnp.abs(solution.controls)
     return preferred_sides(side, solution.controls, gradient, noise, lower - slack, upper + slack)
-
-
-def _chosen(condition, new, old):
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

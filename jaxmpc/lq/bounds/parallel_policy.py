@@ -5,12 +5,11 @@ problem is solved over all boxes at once: its active set is found first, by whol
 given that the policy is one more.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxmpc import trees
 from jaxmpc.lq.bounds.active_sides import active_sides
 from jaxmpc.lq.bounds.control_limited import Policy
 from jaxmpc.lq.problem import LQProblem
@@ -49,4 +48,4 @@ def bounded_policy(
     k, K = solution.feedforward, solution.feedback
     policy = Policy(k, K, side, slope, curvature, definite)
     none = jax.tree.map(jnp.zeros_like, policy)
-    return jax.tree.map(partial(jnp.where, definite), policy, none)
+    return trees.where(definite, policy, none)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc import trees
 from jaxmpc.lq.bounds.bounded import bounded_solution_near
 from jaxmpc.lq.bounds.control_limited import Policy
 from jaxmpc.lq.problem import LQProblem
@@ -11,7 +12,14 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
 from jaxmpc.solvers.ilqr.line_search import closed_loop
 from jaxmpc.solvers.ilqr.regularization import convexify_expansion
-from jaxmpc.trajectory import Trajectory, lagrangian_hessian, linearize, open_loop
+from jaxmpc.trajectory import (
+    Trajectory,
+    defects,
+    lagrangian_hessian,
+    linearize,
+    lq_model,
+    open_loop,
+)
 
 STEPS = 12  # the most that `feasible_start` takes
 
@@ -36,11 +44,10 @@ def feasible_start(
     full steps without globalisation.
     """
     limits = problem.limits(x0.dtype)
-    times = jnp.arange(problem.horizon)
 
     def step(_, carry):
         states, controls, side, best = carry
-        model = _gauss_newton_model(problem, params, states, controls, times, scales)
+        model = _gauss_newton_model(problem, params, states, controls, scales)
         low, high = limits[0] - controls, limits[1] - controls
         # The bounds that were active in the last step: from the second half on, nearly always
         # the right ones.
@@ -53,7 +60,7 @@ def feasible_start(
         around = Trajectory(states, controls, zero, zero)
         trial = closed_loop(problem, params, around, policy, limits, zero + 1)
         better = trial.cost < best.cost  # False for NaN
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial, best)
+        best = trees.where(better, trial, best)
         # Once a step is not finite there is nothing to continue from but the best so far.
         sound = jnp.all(jnp.isfinite(states)) & jnp.all(jnp.isfinite(controls))
         states = jnp.where(sound, states, best.states)
@@ -66,22 +73,8 @@ def feasible_start(
     return jax.lax.fori_loop(0, steps, step, (states, controls, free, first))[-1]
 
 
-def _gauss_newton_model(
-    problem: Problem, params, states, controls, times, scales: Scales
-) -> LQProblem:
-    n = states.shape[1]
-    A, B, q, r = linearize(problem, states, controls, params)
+def _gauss_newton_model(problem: Problem, params, states, controls, scales: Scales) -> LQProblem:
+    linearization = linearize(problem, states, controls, params)
     stages, terminal = lagrangian_hessian(problem, states, controls, None, params)
     stages, terminal = convexify_expansion(stages, terminal, scales)
-    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
-    return LQProblem(
-        Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
-        S=stages[:, n:, :n],
-        R=stages[:, n:, n:],
-        q=q,
-        r=r,
-        A=A,
-        B=B,
-        c=simulated - states[1:],
-        x0=jnp.zeros_like(states[0]),
-    )
+    return lq_model(linearization, stages, terminal, defects(problem, states, controls, params))

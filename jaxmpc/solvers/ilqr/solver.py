@@ -1,17 +1,16 @@
 """Iterative LQR with bounded controls and second-order information."""
 
 import dataclasses
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_positive
 from jaxmpc.lq.bounds.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.bounds.parallel_policy import bounded_policy
-from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.choice import CHOICES, SEQUENTIAL, choose
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
@@ -40,6 +39,7 @@ from jaxmpc.trajectory import (
     kkt_residuals,
     lagrangian_hessian,
     linearize,
+    lq_model,
     open_loop,
     scales_now,
     scales_of,
@@ -198,9 +198,7 @@ class ILQR:
             residuals.largest() < state.conditions.residuals.largest()
         )
         kept = (nominal, conditions)
-        kept = jax.tree.map(
-            lambda old, new: jnp.where(stalled, old, new), (state.previous, state.conditions), kept
-        )
+        kept = trees.where(stalled, (state.previous, state.conditions), kept)
         status = jnp.where(state.iterations >= self.max_iterations, Status.max_iterations, RUNNING)
         near = kept[1].residuals.largest() <= WORKING_PRECISION * tolerance
         ending = jnp.where(near, Status.converged, Status.line_search_failed)
@@ -235,18 +233,8 @@ class ILQR:
         if self.hessian != "exact":
             expansion = (stages, terminal)
             convex = convexify_expansion(*expansion, state.scales)
-            stages, terminal = jax.tree.map(partial(jnp.where, curvature > 0), expansion, convex)
-        model = LQProblem(
-            Q=jnp.concatenate([stages[:, :n, :n], terminal[None]]),
-            S=stages[:, n:, :n],
-            R=stages[:, n:, n:],
-            q=linearization.q,
-            r=linearization.r,
-            A=linearization.A,
-            B=linearization.B,
-            c=jnp.zeros_like(states[1:]),
-            x0=jnp.zeros_like(states[0]),
-        )
+            stages, terminal = trees.where(curvature > 0, expansion, convex)
+        model = lq_model(linearization, stages, terminal, jnp.zeros_like(states[1:]))
         low, high = box[0] - controls, box[1] - controls
         horizon, m = controls.shape
         recursion = choose(self.riccati, horizon, n, m)
@@ -282,9 +270,7 @@ class ILQR:
         status = jnp.where(hopeless, ending, limit)
         status = jnp.where(running & ~accepted, status, state.status).astype(jnp.int32)
         return state._replace(
-            nominal=jax.tree.map(
-                lambda new, old: jnp.where(accepted, new, old), search.trial, state.nominal
-            ),
+            nominal=trees.where(accepted, search.trial, state.nominal),
             previous=state.nominal,
             gains=Gains(policy.k, policy.K),
             regularization=updated,

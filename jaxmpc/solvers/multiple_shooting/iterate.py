@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
-from jaxmpc.trajectory import objective
+from jaxmpc.trajectory import defects, objective
 from jaxmpc.trajectory.constraints import rows_along
 from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
@@ -189,8 +189,6 @@ def rows_at(setting: Setting, point: Iterate, values: Values) -> Float[Array, " 
 def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate) -> Values:
     """Cost and residuals of the constraints."""
     states, controls = point.states, point.controls
-    times = jnp.arange(problem.horizon)
-    simulated = jax.vmap(problem.dynamics, (0, 0, 0, None))(states[:-1], controls, times, params)
     rows = rows_along(problem, states, controls, params).flat()
     excess = jnp.where(setting.exists, point.positive, 0.0)[1:]
     far = setting.near.distance(states, controls, setting.units)
@@ -200,7 +198,7 @@ def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate)
     return Values(
         *objective(problem, states, controls, params),
         away + jnp.sum(setting.linear * excess + 0.5 * setting.quadratic * excess**2),
-        _beyond_rounding(simulated - states[1:], _NOISE * size),
+        _beyond_rounding(defects(problem, states, controls, params), _NOISE * size),
         _beyond_rounding(off, _NOISE_OF_ROWS * setting.units.rows),
     )
 

@@ -24,7 +24,7 @@ from jaxmpc.lq.rows import Jacobian
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values
-from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize
+from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize, lq_model
 from jaxmpc.trajectory.constraints import rows_jacobian
 
 # The part of an equality's dual regularization that an inequality has: without it the weight of an
@@ -127,23 +127,15 @@ def condensed(
     expansion: Expansion, point: Iterate, values: Values, setting: Setting, rows: RowModel
 ) -> LQProblem:
     """The LQ problem whose minimiser is Newton's direction, with the new costates as its own."""
-    A, B, q, r = expansion.linearization
+    _, _, q, r = expansion.linearization
     n = q.shape[1]
     H, H_last = expansion.rows.squared(setting.present.unflat(rows.weight))
     H, H_last = H + expansion.stages, H_last + expansion.terminal
     push = point.multipliers() + rows.weight * rows.target
     gradient, last = expansion.rows.transposed_times(setting.present.unflat(push))
-    return LQProblem(
-        Q=jnp.concatenate([H[:, :n, :n], H_last[None]]),
-        S=H[:, n:, :n],
-        R=H[:, n:, n:],
-        q=q.at[:-1].add(gradient[:, :n]).at[-1].add(last),
-        r=r + gradient[:, n:],
-        A=A,
-        B=B,
-        c=values.defects,
-        x0=jnp.zeros_like(point.states[0]),
-    )
+    q = q.at[:-1].add(gradient[:, :n]).at[-1].add(last)
+    linear = expansion.linearization._replace(q=q, r=r + gradient[:, n:])
+    return lq_model(linear, H, H_last, values.defects)
 
 
 def direction(

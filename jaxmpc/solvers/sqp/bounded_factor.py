@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmpc import trees
 from jaxmpc.batching.refill import Iteration, refilled
 from jaxmpc.lq.bounds import active_set
 from jaxmpc.lq.bounds.active_set import Question
@@ -103,7 +104,7 @@ def _trip(recursion: Recursion, task: _Task, attempt: _Attempt) -> _Attempt:
     search, matrices = active_set.trip(recursion, _EXCHANGES, question, search)
     again = active_set.failed(search) & (failures < _TRIES)
     begun = active_set.start(question)
-    search = jax.tree.map(lambda new, old: jnp.where(again, new, old), begun, search)
+    search = trees.where(again, begun, search)
     raised = jnp.where(again, jnp.maximum(task.smallest, _RAISE * weight), weight)
     return _Attempt(search, matrices, raised, failures + again, active_set.ended(search))
 

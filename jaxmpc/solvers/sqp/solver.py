@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_positive
 from jaxmpc.lq.bounds.active_set import Question
 from jaxmpc.lq.riccati.choice import CHOICES, choose
@@ -268,9 +269,7 @@ class SQP:
         memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
         return state._replace(
             judged=judged.scales,
-            point=jax.tree.map(
-                lambda new, old: jnp.where(moved, new, old), step.point, state.point
-            ),
+            point=trees.where(moved, step.point, state.point),
             side=jnp.where(moved, found.side, state.side),
             proximal=jnp.where(found.proximal > 0, found.proximal, state.proximal / 3),
             memory=memory,
