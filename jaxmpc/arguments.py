@@ -11,28 +11,31 @@ from jaxmpc.solution import Solution
 from jaxmpc.solvers.ilqr.solver import ILQR
 from jaxmpc.solvers.interior_point.solver import InteriorPoint
 from jaxmpc.solvers.sqp.solver import SQP
+from jaxmpc.trajectory.constraints import piece_sizes
 
 
-def check_arguments(problem, x0, controls, states, warm_start, solver, adjoint) -> jax.Array:
+def check_arguments(
+    owner: str, problem, x0, controls, states, warm_start, solver, adjoint
+) -> jax.Array:
     """Raise for an argument of the wrong type or shape; return x0 as an array."""
-    check_type("jaxmpc.solve", "problem", problem, Problem)
+    check_type(owner, "problem", problem, Problem)
     x0 = check_state(x0)
     if solver is not None:
-        check_type("jaxmpc.solve", "solver", solver, ILQR | InteriorPoint | SQP)
+        check_type(owner, "solver", solver, ILQR | InteriorPoint | SQP)
     if isinstance(solver, ILQR | SQP) and problem.has_general_constraints:
         raise ValueError(
-            f"jaxmpc.solve: solver is {type(solver).__name__}, which has no constraints but "
+            f"{owner}: solver is {type(solver).__name__}, which has no constraints but "
             "control_bounds; for this problem leave solver out, or use InteriorPoint."
         )
-    check_type("jaxmpc.solve", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
+    check_type(owner, "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     if warm_start is not None:
-        check_type("jaxmpc.solve", "warm_start", warm_start, Solution)
+        check_type(owner, "warm_start", warm_start, Solution)
     horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
     _check_state_bounds(problem, n)
-    _check_guess("controls", controls, (horizon, m), "[T, m]")
-    _check_guess("states", states, (horizon + 1, n), "[T+1, n]")
+    _check_guess(owner, "controls", controls, (horizon, m), "[T, m]")
+    _check_guess(owner, "states", states, (horizon + 1, n), "[T+1, n]")
     if warm_start is not None:
-        _check_guess("warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
+        _check_guess(owner, "warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
     return x0
 
 
@@ -44,6 +47,20 @@ def _check_state_bounds(problem: Problem, n: int):
                 f"Problem: state_bounds ({name}) has shape {shape}; wanted a scalar, [n] = {(n,)} "
                 f"or [T, n] = {(problem.horizon, n)}, as x0 has n = {n} entries."
             )
+
+
+def check_warm_start(problem: Problem, x0, params, warm_start: Solution | None):
+    """Raise unless an earlier solution has as many rows of each constraint as the problem has."""
+    if warm_start is None:
+        return
+    for sizes in piece_sizes(problem, x0, params):
+        for name, size in sizes.items():
+            came = getattr(warm_start.multipliers, name).shape
+            if came[-1] != size:
+                raise ValueError(
+                    f"jaxmpc: warm_start.multipliers.{name} must have {size} rows, as the problem "
+                    f"has; got shape {came}."
+                )
 
 
 def check_batch(x0s, controls, states, warm_start) -> int:
@@ -102,17 +119,17 @@ def _check_leading(name: str, tree, size: int):
             )
 
 
-def _check_guess(name: str, value, wanted: tuple[int, ...], symbols: str):
+def _check_guess(owner: str, name: str, value, wanted: tuple[int, ...], symbols: str):
     if value is None:
         return
     try:
         array = value if isinstance(value, jax.Array | np.ndarray) else jnp.asarray(value)
     except (TypeError, ValueError) as error:
         kind = type(value).__name__
-        raise TypeError(f"jaxmpc.solve: {name} must be an array, got {kind}.") from error
+        raise TypeError(f"{owner}: {name} must be an array, got {kind}.") from error
     if array.shape != wanted:
         raise ValueError(
-            f"jaxmpc.solve: {name} must have shape {symbols} = {wanted}, got {array.shape}."
+            f"{owner}: {name} must have shape {symbols} = {wanted}, got {array.shape}."
         )
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise TypeError(f"jaxmpc.solve: {name} must be floating point, got {array.dtype}.")
+        raise TypeError(f"{owner}: {name} must be floating point, got {array.dtype}.")

@@ -11,7 +11,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.arguments import check_arguments, check_batch, check_mesh, check_params_axes
+from jaxmpc.arguments import (
+    check_arguments,
+    check_batch,
+    check_mesh,
+    check_params_axes,
+    check_warm_start,
+)
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
 from jaxmpc.checks import check_positive
@@ -21,7 +27,14 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import check_and_hoist, close_over_static
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.loop import RUNNING, Solver, unroll
-from jaxmpc.solving import as_solution, attached, default_solver, full_guess, guess_of
+from jaxmpc.solving import (
+    as_solution,
+    attached,
+    default_solver,
+    forward_mode_explained,
+    full_guess,
+    guess_of,
+)
 
 _CPU_MEMORY = 2**26  # bytes of matrices that a CPU works on at once
 _CPU_CHUNKS = (8, 64)
@@ -95,24 +108,29 @@ def solve_batch(
     check_mesh(mesh)
     check_positive("jaxmpc.solve_batch", "chunk_size", chunk_size, whole=True, optional=True)
     blank = [_blank_element(given) for given in (x0s, controls, states, warm_start)]
-    x0 = check_arguments(problem, blank[0], blank[1], blank[2], blank[3], solver, adjoint)
+    x0 = check_arguments("jaxmpc.solve_batch", problem, *blank, solver=solver, adjoint=adjoint)
     solver = solver or default_solver(problem)
     problem, params = close_over_static(problem, params)
     own, shared = _partition(params, params_axes)
-    hoisted = check_and_hoist(problem, x0, eqx.combine(_blank_element(own), shared))
-    chunk_size = chunk_size or default_chunk(problem, x0, size, _platform(mesh))
+    element = eqx.combine(_blank_element(own), shared)
+    hoisted = check_and_hoist(problem, x0, element)
+    check_warm_start(hoisted, x0, element, blank[3])
+    platform = _platform(mesh)
+    chunk_size = chunk_size or default_chunk(problem, x0, size, platform)
     sizes = (problem.horizon, x0.shape[0], problem.control_dim, chunk_size)
-    plan = _Plan(_decided(solver, sizes), _decided(adjoint, sizes), chunk_size, mesh)
+    decided = partial(_decided, sizes=sizes, platform=platform)
+    plan = _Plan(decided(solver), decided(adjoint), chunk_size, mesh)
     elements = _Element(jnp.asarray(x0s), own, guess_of(solver, controls, states, warm_start))
     function = _compiled if hoisted is problem else _solve_batch
-    return function(plan, hoisted, shared, elements)
+    with forward_mode_explained():
+        return function(plan, hoisted, shared, elements)
 
 
-def _decided(configuration: Any, sizes: tuple[int, int, int, int]) -> Any:
-    """`riccati="auto"` decided for as many elements as are worked on at once."""
+def _decided(configuration: Any, sizes: tuple[int, int, int, int], platform: str) -> Any:
+    """`riccati="auto"` decided for as many elements as are worked on at once, and where."""
     if getattr(configuration, "riccati", None) != "auto":
         return configuration
-    sequential = choose("auto", *sizes) == SEQUENTIAL
+    sequential = choose("auto", *sizes, platform=platform) == SEQUENTIAL
     riccati = "sequential" if sequential else "parallel"
     return dataclasses.replace(configuration, riccati=riccati)
 

@@ -40,8 +40,8 @@ _MESSAGES = {
     ),
     Status.infeasible: "The constraints cannot be met; the least violating point is returned.",
     Status.non_finite: (
-        "The cost, the dynamics or a derivative is not finite at the starting point, "
-        "or an input is NaN."
+        "The cost, the dynamics or a derivative is not finite at the point returned, "
+        "or an input is NaN: jaxmpc.diagnose says which, and where."
     ),
     Status.unbounded: "The cost falls without limit: nothing holds some controls or states back.",
 }

@@ -1,10 +1,12 @@
 """`solve`: one problem, one differentiable solution."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.arguments import check_arguments
+from jaxmpc.arguments import check_arguments, check_warm_start
 from jaxmpc.derivatives.active_rows import Theta
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
@@ -63,12 +65,29 @@ def solve(
     Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
     planning and control'. The solvers name theirs.
     """
-    x0 = check_arguments(problem, x0, controls, states, warm_start, solver, adjoint)
+    x0 = check_arguments("jaxmpc.solve", problem, x0, controls, states, warm_start, solver, adjoint)
     solver = solver or default_solver(problem)
     problem, params, lasting = self_contained(problem, x0, params)
+    check_warm_start(problem, x0, params, warm_start)
     guess = guess_of(solver, controls, states, warm_start)
     function = _compiled if lasting else _solve
-    return function(solver, adjoint, problem, x0, params, guess)
+    with forward_mode_explained():
+        return function(solver, adjoint, problem, x0, params, guess)
+
+
+@contextlib.contextmanager
+def forward_mode_explained():
+    """Adds to JAX's words on `custom_vjp` what to do instead."""
+    try:
+        yield
+    except TypeError as error:
+        if "custom_vjp" in str(error):
+            error.add_note(
+                "jaxmpc: a solution has reverse-mode derivatives, of any order (jax.grad, vjp, "
+                "jacrev; a Hessian is jacrev of jacrev). For jax.jvp, jacfwd, linearize and "
+                "jax.hessian there is jaxmpc.solution_jvp."
+            )
+        raise
 
 
 def default_solver(problem: Problem) -> SQP | InteriorPoint:

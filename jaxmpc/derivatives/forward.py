@@ -11,6 +11,7 @@ from jaxmpc.checks import check_state
 from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.kkt_system import (
+    factor_of,
     free_controls,
     lagrangian,
     multipliers,
@@ -18,7 +19,7 @@ from jaxmpc.derivatives.kkt_system import (
     quadratic_model,
 )
 from jaxmpc.derivatives.smoothing import barrier_problem, central_path, path_multipliers
-from jaxmpc.lq.constrained import constrained_factor, solve_rows
+from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import self_contained
 from jaxmpc.solution import Multipliers, Solution, Status
@@ -53,7 +54,8 @@ def solution_jvp(
         tangents: (x0_dot, params_dot), and then, if wanted, control_bounds_dot and
             state_bounds_dot, each of the structure of what it is a tangent of; None stands for
             zero, also inside.
-        adjoint: `hessian`, `smoothing`, `damping` and `on_failure` mean what they mean there.
+        adjoint: `hessian`, `smoothing`, `damping`, `riccati` and `on_failure` mean what they mean
+            there.
 
     Raises:
         ValueError: if `tangents` does not have two to four entries, or the wrong structure.
@@ -133,7 +135,7 @@ def _directional_change(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point
     fixed = jnp.where(active.upper > 0, upper, lower)
     system = model._replace(q=q, r=r, c=defects[1:], x0=defects[0])
     values = jax.tree.map(jnp.negative, rows.only(change_of_rows))
-    matrices = constrained_factor(system, rows.jacobian, free)
+    matrices = factor_of(adjoint, system, rows.jacobian, free)
     step, along_rows = solve_rows(system, rows.jacobian, values, matrices, fixed)
     change = KKTPoint(step.states, step.controls, step.costates, rows.only(along_rows))
     _, multipliers_dot = jax.jvp(

@@ -20,15 +20,15 @@ from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.kkt_system import (
     bound_slope,
+    factor_of,
     free_controls,
     lagrangian,
     multipliers,
     point_of,
     quadratic_model,
 )
-from jaxmpc.lq.constrained import constrained_factor, solve_rows
+from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
-from jaxmpc.lq.riccati.choice import choose
 from jaxmpc.solution import Status
 from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import objective
@@ -70,10 +70,7 @@ def _attach_backward(adjoint, residuals, cotangent):
     model = quadratic_model(adjoint, whole, point)
     free = free_controls(whole, point)
     rows = active_rows(whole, point)
-    horizon, m, n = model.S.shape
-    recursion = choose(adjoint.riccati, horizon, n, m)
-    matrices = constrained_factor(model, rows.jacobian, free, recursion)
-    matrices = jax.lax.stop_gradient(matrices)
+    matrices = jax.lax.stop_gradient(factor_of(adjoint, model, rows.jacobian, free))
     system = adjoint_problem(model, *cotangent[:3])
     values = rows.only(cotangent.rows)
     held = jnp.zeros_like(point.controls)

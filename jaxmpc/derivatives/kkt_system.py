@@ -8,7 +8,9 @@ from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows, row_ter
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.rows import Rows
+from jaxmpc.lq.riccati.choice import choose
+from jaxmpc.lq.riccati.sequential import Factor
+from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import terminal_cost
 from jaxmpc.solution import Gains, Multipliers, Solution, multipliers_of_bounds
 from jaxmpc.solvers.loop import Point
@@ -64,6 +66,14 @@ def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> 
     model = lq_model(linear, stages, terminal, jnp.zeros_like(states[1:]))
     damping = adjoint.damping * jnp.eye(problem.control_dim, dtype=states.dtype)
     return model._replace(R=model.R + damping)
+
+
+def factor_of(
+    adjoint: ImplicitAdjoint, model: LQProblem, rows: Jacobian, free: Bool[Array, "T m"]
+) -> Factor:
+    """The factor of the KKT matrix, by the recursion that the adjoint asks for."""
+    horizon, m, n = model.S.shape
+    return constrained_factor(model, rows, free, choose(adjoint.riccati, horizon, n, m))
 
 
 def lagrangian_control_gradient(theta: Theta, point: KKTPoint) -> Float[Array, "T m"]:
@@ -124,7 +134,7 @@ def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
     model = quadratic_model(adjoint, theta, point)
     free = free_controls(theta, point)
     rows = active_rows(theta, point)
-    matrices = constrained_factor(model, rows.jacobian, free)
+    matrices = factor_of(adjoint, model, rows.jacobian, free)
     gradient = lagrangian_control_gradient(theta, point)
     zeros = jax.tree.map(jnp.zeros_like, point.rows)
     held = jnp.zeros_like(point.controls)

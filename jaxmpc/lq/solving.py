@@ -44,7 +44,7 @@ def solve(
     Sources: Amos et al. (2018), section 3, for the derivative; Rao, Wright and Rawlings (1998)
     for interior points on this structure; Särkkä and García-Fernández (2023) for the scans.
     """
-    check_shapes(problem)
+    check_shapes("lq.solve", problem)
     problem = symmetric(problem)
     recursion = choice(problem, riccati)
     if lower is None and upper is None:
@@ -92,7 +92,7 @@ def factor(
     Returns:
         gains and value functions; `is_convex()` tells whether the problem has a minimiser.
     """
-    check_shapes(problem)
+    check_shapes("lq.factor", problem)
     return _compiled_factor(symmetric(problem), free, choice(problem, riccati))
 
 
@@ -115,7 +115,7 @@ def symmetric(problem: LQProblem) -> LQProblem:
     return problem._replace(Q=half(problem.Q), R=half(problem.R))
 
 
-def check_shapes(problem: LQProblem):
+def check_shapes(owner: str, problem: LQProblem):
     """Raise unless the matrices fit each other."""
     horizon, m = jnp.shape(problem.r)
     n = jnp.shape(problem.x0)[0]
@@ -134,6 +134,6 @@ def check_shapes(problem: LQProblem):
         matrix = getattr(problem, name)
         if jnp.shape(matrix) != shape:
             raise ValueError(
-                f"lq.solve: {name} must have shape {shape} (T, n, m = {horizon}, {n}, {m} from r "
+                f"{owner}: {name} must have shape {shape} (T, n, m = {horizon}, {n}, {m} from r "
                 f"and x0); got {jnp.shape(matrix)}."
             )

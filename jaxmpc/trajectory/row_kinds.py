@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
@@ -14,6 +15,8 @@ from jaxmpc.trajectory.constraints import (
     stage_pieces,
     stage_rows,
 )
+
+_SIZES = (1e-3, 1.0, 1e3)  # of controls at which rows are compared
 
 
 class RowKinds(NamedTuple):
@@ -61,10 +64,7 @@ def row_kinds(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> RowKi
 
 
 def _present(problem: Problem, x0, params, stage: dict[str, int], terminal: dict[str, int]) -> Rows:
-    """A row that is the same for every first control is decided by x_0 alone.
-
-    NaN in the control shows which rows feel it, whatever their derivative is.
-    """
+    """Where there are rows to be met. Some at the first stage are decided by x_0 alone."""
     low, high = problem.limits(x0.dtype)
     x_low, x_high = problem.state_limits(x0.shape[0], x0.dtype)
     finite = {
@@ -80,8 +80,7 @@ def _present(problem: Problem, x0, params, stage: dict[str, int], terminal: dict
             mask = jnp.concatenate([mask[:1], mask[:-1]])
         masks.append(mask)
     at_stages = jnp.concatenate(masks, axis=1)
-    unknown = jnp.full((problem.control_dim,), jnp.nan, x0.dtype)
-    felt = jnp.isnan(stage_rows(problem, jnp.zeros((), jnp.int32), x0, unknown, params))
+    felt = _felt_by_first_control(problem, x0, params)
     at_end = [
         finite[name][-1] if name in finite else jnp.ones((size,), bool)
         for name, size in terminal.items()
@@ -90,3 +89,18 @@ def _present(problem: Problem, x0, params, stage: dict[str, int], terminal: dict
         at_stages.at[0].set(at_stages[0] & felt) if at_stages.size else at_stages,
         jnp.concatenate([jnp.zeros((0,), bool), *at_end]),
     )
+
+
+def _felt_by_first_control(problem: Problem, x0, params) -> Bool[Array, " p"]:
+    """Which rows of the first stage are not the same for all controls.
+
+    Compared at zero and at irregular controls of several sizes. (A derivative may vanish at a
+    point, and NaN as a control passes through a coefficient of zero.)
+    """
+    m = problem.control_dim
+    irregular = 1 + jnp.arange(m, dtype=x0.dtype) / (3 * m)
+    sizes = jnp.asarray(_SIZES, x0.dtype)[:, None]
+    controls = jnp.concatenate([0 * irregular[None], sizes * irregular, -sizes * irregular])
+    first = jnp.zeros((), jnp.int32)
+    rows = jax.vmap(lambda u: stage_rows(problem, first, x0, u, params))(controls)
+    return jnp.any(rows != rows[0], axis=0)  # so is NaN

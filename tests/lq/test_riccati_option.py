@@ -8,6 +8,7 @@ from test_lq import random_problem
 
 import jaxmpc
 from jaxmpc import ILQR, ImplicitAdjoint, InteriorPoint, batch, lq
+from jaxmpc.derivatives import kkt_system
 from jaxmpc.lq.riccati import choice as riccati_choice
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, Recursion, choose
 
@@ -108,12 +109,46 @@ def test_auto_is_the_nearest_that_was_measured(monkeypatch):
     assert choose("parallel", 900, 4, 2, batch=2000) == Recursion(4)
     assert choose("sequential", 900, 4, 2) == SEQUENTIAL
     sizes = (1000, 4, 1, 4096)
-    assert batch._decided(ILQR(), sizes) == ILQR(riccati="sequential")
-    assert batch._decided(ILQR(), (1000, 4, 1, 1)) == ILQR(riccati="parallel")
+    assert batch._decided(ILQR(), sizes, "gpu") == ILQR(riccati="sequential")
+    assert batch._decided(ILQR(), (1000, 4, 1, 1), "gpu") == ILQR(riccati="parallel")
+
+
+def test_the_choice_is_the_platforms(monkeypatch):
+    fast = [{"sizes": [1000, 4, 1, 1], "fastest": 16, "fastest_parallel": 16}]
+    monkeypatch.setattr(riccati_choice, "_measured", {"gpu": fast, "cpu": []}.get)
+    assert choose("auto", 1000, 4, 1, platform="gpu") == Recursion(16)
+    assert choose("auto", 1000, 4, 1, platform="cpu") == SEQUENTIAL
+    assert choose("auto", 1000, 4, 1) == SEQUENTIAL  # the default device is a CPU here
+    assert batch._decided(ILQR(), (1000, 4, 1, 1), "gpu") == ILQR(riccati="parallel")
+
+
+def test_derivatives_by_name_and_gains_take_the_adjoints_recursion(monkeypatch):
+    asked = []
+
+    def record(riccati, *sizes, **options):
+        asked.append(riccati)
+        return choose(riccati, *sizes, **options)
+
+    monkeypatch.setattr(kkt_system, "choose", record)
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + p * u, lambda x, u, t, p: x @ x + u @ u, horizon=4, control_dim=1
+    )
+    x0, step, adjoint = jnp.ones(1), jnp.array(0.1), ImplicitAdjoint(riccati="parallel")
+    solution = jaxmpc.solve(problem, x0, step)
+    jaxmpc.solution_jvp(problem, x0, step, solution, (x0, None), adjoint=adjoint)
+    assert asked == ["parallel"]
+
+    def feedback(step):
+        return jnp.sum(jaxmpc.solve(problem, x0, step, adjoint=adjoint).gains.feedback)
+
+    jax.grad(feedback)(step)
+    assert asked == ["parallel"] * 3  # the gains' own factor, and the solution's
 
 
 def test_a_typo_is_an_error():
     problem = random_problem(3, 2, 1)
+    with pytest.raises(ValueError, match=r"lq.factor: R must have shape"):
+        lq.factor(problem._replace(R=problem.R[1:]))
     with pytest.raises(ValueError, match="riccati must be one of .*'paralel'"):
         lq.solve(problem, riccati="paralel")
     with pytest.raises(ValueError, match="InteriorPoint: riccati must be one of"):

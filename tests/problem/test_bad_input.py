@@ -288,6 +288,36 @@ def test_dynamics_that_blow_up():
     assert np.all(np.isfinite(solution.controls))
 
 
+def test_a_warm_start_with_other_rows():
+    def with_rows(number):
+        return problem(stage_inequality=lambda x, u, t, p: x[:number] - 9.0)
+
+    earlier = jaxmpc.solve(with_rows(2), jnp.asarray(X0))
+    with pytest.raises(ValueError, match=r"multipliers.stage_inequality must have 1 row"):
+        jaxmpc.solve(with_rows(1), jnp.asarray(X0), warm_start=earlier)
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), earlier)
+    with pytest.raises(ValueError, match=r"multipliers.stage_inequality must have 1 row"):
+        jaxmpc.solve_batch(with_rows(1), jnp.asarray([X0, X0]), warm_start=batch)
+
+
+def test_errors_name_the_function_that_was_called():
+    with pytest.raises(TypeError, match=r"^jaxmpc.solve_batch: problem must be"):
+        jaxmpc.solve_batch(None, jnp.asarray([X0]))
+    with pytest.raises(TypeError, match=r"^jaxmpc.solve: problem must be"):
+        jaxmpc.solve(None, jnp.asarray(X0))
+
+
+@pytest.mark.parametrize("transform", ["jvp", "jacfwd", "hessian"])
+def test_forward_mode_says_what_there_is_instead(transform):
+    def cost(x0):
+        return jaxmpc.solve(problem(), x0).cost
+
+    x0 = jnp.asarray(X0)
+    with pytest.raises(TypeError) as caught:
+        jax.jvp(cost, (x0,), (x0,)) if transform == "jvp" else getattr(jax, transform)(cost)(x0)
+    assert any("jaxmpc.solution_jvp" in note for note in caught.value.__notes__)
+
+
 def test_traced_bounds_in_the_wrong_order():
     def solve(lower):
         return jaxmpc.solve(problem(control_bounds=(lower, 1.0)), jnp.asarray(X0))

@@ -221,6 +221,46 @@ def test_gradients_with_general_constraints_agree_with_differences(state_limit):
     np.testing.assert_allclose(computed, differences, atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize("barrier", [0.1, 1.0, 10.0])
+def test_a_large_barrier_is_kept(barrier):
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.1 * u,
+        lambda x, u, t, p: x @ x + u @ u,
+        horizon=3,
+        control_dim=1,
+        control_bounds=(-1.0, 1.0),
+    )
+    solution = jaxmpc.solve(
+        problem, jnp.array([30.0]), solver=jaxmpc.InteriorPoint(barrier=barrier)
+    )
+    assert solution.converged
+    products = (solution.controls + 1) * solution.multipliers.lower
+    np.testing.assert_allclose(products, barrier, rtol=1e-6)
+
+
+def test_a_row_with_a_coefficient_of_zero_is_decided_by_x0_at_the_start():
+    """The first row does not see the control, and x0 is outside of it: nothing can be done."""
+    C, D = jnp.array([[1.0, 0.0], [0.0, 0.0]]), jnp.array([[0.0], [1.0]])
+
+    def build(coefficients):
+        return jaxmpc.Problem(
+            lambda x, u, t, p: x + 0.5 * jnp.array([x[1], u[0]]),
+            lambda x, u, t, p: x @ x + 0.1 * u @ u,
+            horizon=20,
+            control_dim=1,
+            stage_inequality=lambda x, u, t, p: C @ x + coefficients @ u - jnp.array([1.0, 2.0]),
+        )
+
+    x0 = jnp.array([1.1, -0.4])
+    solution = jaxmpc.solve(build(D), x0)
+    assert solution.converged
+    np.testing.assert_allclose(solution.violations.stage_inequality[0], [0.1, 0.0], atol=1e-12)
+    np.testing.assert_array_equal(solution.violations.stage_inequality[1:], 0)
+    felt = jaxmpc.solve(build(jnp.array([[1.0], [0.0]])), x0)  # here the control can do something
+    assert felt.converged
+    np.testing.assert_allclose(felt.violations.stage_inequality, 0, atol=1e-8)
+
+
 def test_the_filter_blocks_what_is_no_better():
     now = filters.Merit(jnp.array(1.0), jnp.array(5.0))
     memory = filters.remember(filters.empty(now.violation), now, jnp.array(True))

@@ -28,8 +28,10 @@ class Recursion:
 SEQUENTIAL = Recursion()
 
 
-def choose(riccati: str, horizon: int, n: int, m: int, batch: int = 1) -> Recursion:
-    """The form that an option stands for, on the default device.
+def choose(
+    riccati: str, horizon: int, n: int, m: int, batch: int = 1, *, platform: str | None = None
+) -> Recursion:
+    """The form that an option stands for, on a platform (None: the default device's).
 
     "sequential" and "parallel" are what they say; the latter with the block that was the fastest.
     "auto" is what was the fastest of all at the nearest sizes that have been measured on this
@@ -37,7 +39,7 @@ def choose(riccati: str, horizon: int, n: int, m: int, batch: int = 1) -> Recurs
     """
     if riccati == "sequential":
         return SEQUENTIAL
-    measured = _measured(jax.default_backend())
+    measured = _measured(platform or jax.default_backend())
     if not measured:
         return SEQUENTIAL if riccati == "auto" else Recursion(block=8)
     sizes = (horizon, n, m, batch)
