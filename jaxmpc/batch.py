@@ -28,7 +28,6 @@ from jaxmpc.problem.closures import check_and_hoist, close_over_static
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.loop import RUNNING, Solver, unroll
 from jaxmpc.solving import (
-    as_solution,
     attached,
     default_solver,
     forward_mode_explained,
@@ -198,7 +197,7 @@ def _on_a_device(plan: _Plan, problem: Problem, shared, elements: _Element) -> S
 
         def unrolled(element):
             problem_, x0, params, guess = whole(problem, shared, element)
-            return as_solution(unroll(plan.solver, problem_, x0, params, guess, length))
+            return unroll(plan.solver, problem_, x0, params, guess, length)
 
         return in_chunks(unrolled, elements, plan.chunk_size)
     given = partial(whole, *jax.lax.stop_gradient((problem, shared)))

@@ -167,7 +167,6 @@ class Solution:
         multipliers: of all constraints.
         violations: how far each constraint is from being met; the slack of soft ones.
         status: int32, a `Status`.
-        converged: bool, `status == Status.converged`.
         iterations: int32, the number of Newton steps computed.
         residuals: scaled KKT residuals at the returned point.
         tolerance: [], what they were compared with.
@@ -185,8 +184,12 @@ class Solution:
     multipliers: Multipliers
     violations: Violations
     status: Int[Array, "*b"]
-    converged: Bool[Array, "*b"]
     iterations: Int[Array, "*b"]
     residuals: Residuals
     tolerance: Float[Array, "*b"]
     scales: Scales
+
+    @property
+    def converged(self) -> Bool[Array, "*b"]:
+        """Whether the status is `Status.converged`."""
+        return self.status == Status.converged

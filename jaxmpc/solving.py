@@ -7,16 +7,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import check_arguments, check_warm_start
-from jaxmpc.derivatives.active_rows import Theta
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
+from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import self_contained
-from jaxmpc.solution import Solution, Status
+from jaxmpc.solution import Solution
 from jaxmpc.solvers.ilqr.solver import ILQR
 from jaxmpc.solvers.interior_point.solver import InteriorPoint
-from jaxmpc.solvers.loop import Guess, Point, Solver, WarmStart, run, unroll
+from jaxmpc.solvers.loop import Guess, Solver, WarmStart, run, unroll
 from jaxmpc.solvers.sqp.solver import SQP
 
 
@@ -112,24 +112,18 @@ def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
     guess = full_guess(problem, x0, guess)
     given = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
-        point = unroll(solver, problem, x0, params, guess, adjoint.iterations)
-        return as_solution(point)
+        return unroll(solver, problem, x0, params, guess, adjoint.iterations)
     return attached(adjoint, given, run(solver, *jax.lax.stop_gradient(given), guess))
 
 
 _compiled = jax.jit(_solve)
 
 
-def attached(adjoint: ImplicitAdjoint, given: tuple, point: Point) -> Solution:
+def attached(adjoint: ImplicitAdjoint, given: tuple, point: Solution) -> Solution:
     """The solution that a solver's point is, with its derivative in (problem, x0, params)."""
     rule = smoothed if adjoint.smoothing else differentiable
     problem, x0, params = given
-    return as_solution(rule(adjoint, Theta(problem, x0, params, point.scales), point))
-
-
-def as_solution(point: Point) -> Solution:
-    """The same with the flag that users read."""
-    return Solution(converged=point.status == Status.converged, **point._asdict())
+    return rule(adjoint, Instance(problem, x0, params, point.scales), point)
 
 
 def full_guess(problem: Problem, x0, guess) -> Guess:

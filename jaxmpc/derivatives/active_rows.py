@@ -4,35 +4,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
+from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
 from jaxmpc.trajectory.constraints import rows_along, rows_jacobian, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
-
-
-class Theta(NamedTuple):
-    """All that a solution depends on; the scales are constants, and decide what is active."""
-
-    problem: Problem
-    x0: Float[Array, " n"]
-    params: PyTree
-    scales: Scales
-
-
-class KKTPoint(NamedTuple):
-    """Trajectory, costates, and the multipliers of all constraints but the control bounds.
-
-    Those of the control bounds follow from stationarity.
-    """
-
-    states: Float[Array, "T1 n"]
-    controls: Float[Array, "T m"]
-    costates: Float[Array, "T1 n"]
-    rows: Rows
 
 
 class RowTerms(NamedTuple):
@@ -49,24 +29,24 @@ class RowTerms(NamedTuple):
     total: Float[Array, ""]  # what the rows add to the Lagrangian
 
 
-def row_terms(theta: Theta, point: KKTPoint) -> RowTerms:
+def row_terms(instance: Instance, point: KKTPoint) -> RowTerms:
     """Decide by multiplier and distance: violated if the excess is larger than its multiplier.
 
     A distance is worth as many multipliers as the scales say.
     """
-    problem, x0, params, scales = theta
-    other = without_control_bounds(problem)
-    rows = rows_along(other, point.states, point.controls, params).flat()
+    problem, x0, params, scales = instance
+    general = without_control_bounds(problem)
+    rows = rows_along(general, point.states, point.controls, params).flat()
     y = point.rows.flat()
     if problem.soft is None:
         nothing = jnp.zeros_like(rows)
         return RowTerms(rows, nothing > 0, y, nothing, jnp.sum(y * rows))
-    kinds = row_kinds(other, x0, params)
+    kinds = row_kinds(general, x0, params)
     price, v, inequality = kinds.linear.flat(), kinds.quadratic.flat(), kinds.inequality.flat()
     soft = kinds.present.flat() & jnp.isfinite(price)
     w = jnp.where(soft, price, 0.0)
     excess = jnp.where(inequality, jnp.maximum(rows, 0.0), jnp.abs(rows))
-    worth = worth_of_rows(other, x0, scales)
+    worth = worth_of_rows(general, x0, scales)
     left = w + v * excess - jnp.where(inequality, y, jnp.abs(y))
     violated = soft & (worth * excess > left)
     push = jnp.sign(rows) * w + v * rows  # of a violated row
@@ -86,19 +66,19 @@ class ActiveRows(NamedTuple):
         return jax.tree.map(lambda a, v: jnp.where(a, v, 0.0), self.rows, values)
 
 
-def active_rows(theta: Theta, point: KKTPoint) -> ActiveRows:
+def active_rows(instance: Instance, point: KKTPoint) -> ActiveRows:
     """Decide by multiplier and distance: an inequality is active if the first is the larger.
 
     A distance is worth as many multipliers as the scales say.
     """
-    problem, x0, params, scales = theta
-    other = without_control_bounds(problem)
-    kinds = row_kinds(other, x0, params)
-    terms = row_terms(theta, point)
-    worth = worth_of_rows(other, x0, scales)
+    problem, x0, params, scales = instance
+    general = without_control_bounds(problem)
+    kinds = row_kinds(general, x0, params)
+    terms = row_terms(instance, point)
+    worth = worth_of_rows(general, x0, scales)
     pushed = ~kinds.inequality.flat() | (point.rows.flat() > -worth * terms.values)
     active = kinds.present.unflat(kinds.present.flat() & ~terms.violated & pushed)
-    jacobian = rows_jacobian(other, point.states, point.controls, params)
+    jacobian = rows_jacobian(general, point.states, point.controls, params)
     weights = kinds.present.unflat(jnp.where(terms.violated, terms.quadratic, 0.0))
     return ActiveRows(active, jacobian.only(active), jacobian.squared(weights))
 

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.checks import check_state
-from jaxmpc.derivatives.active_rows import ActiveRows, KKTPoint, Theta, active_rows, row_terms
+from jaxmpc.derivatives.active_rows import ActiveRows, active_rows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     free_controls,
     lagrangian_control_gradient,
@@ -79,21 +80,21 @@ def gradient_diagnostics(
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)
     function = _compiled if lasting else _diagnostics
-    return function(Theta(problem, x0, params, solution.scales), solution)
+    return function(Instance(problem, x0, params, solution.scales), solution)
 
 
-def _diagnostics(theta: Theta, solution: Solution) -> GradientDiagnostics:
-    point = point_of(theta, solution)
-    model = quadratic_model(ImplicitAdjoint(), theta, point)
-    free = free_controls(theta, point)
-    rows = active_rows(theta, point)
+def _diagnostics(instance: Instance, solution: Solution) -> GradientDiagnostics:
+    point = point_of(instance, solution)
+    model = quadratic_model(ImplicitAdjoint(), instance, point)
+    free = free_controls(instance, point)
+    rows = active_rows(instance, point)
     held = constrained_factor(model, rows.jacobian, free)
     loose = factor(model, free)  # without the rows: the curvature of the cost alone
     smallest = jnp.min(jnp.where(free, held.Quu.pivots, jnp.inf))
     largest = jnp.max(jnp.where(free, jnp.abs(loose.Quu.pivots), 0.0))
     bounds, inequalities = (
-        _margin_of_bounds(theta, point, model),
-        _margin_of_rows(theta, point, model, loose),
+        _margin_of_bounds(instance, point, model),
+        _margin_of_rows(instance, point, model, loose),
     )
     weak = bounds.weak + inequalities.weak
     independence = _independence(model, rows, held, loose)
@@ -133,10 +134,10 @@ def _together(margins) -> _Margin:
     return _Margin(jnp.min(jnp.stack(least)), jnp.sum(jnp.stack(weak)))
 
 
-def _margin_of_bounds(theta: Theta, point: KKTPoint, model: LQProblem) -> _Margin:
-    lower, upper = theta.problem.limits(point.controls.dtype)
+def _margin_of_bounds(instance: Instance, point: KKTPoint, model: LQProblem) -> _Margin:
+    lower, upper = instance.problem.limits(point.controls.dtype)
     curvature = jnp.abs(jnp.diagonal(model.R, axis1=1, axis2=2))
-    gradient = lagrangian_control_gradient(theta, point)
+    gradient = lagrangian_control_gradient(instance, point)
 
     def margin(distance, push):
         judged = jnp.isfinite(distance) & (lower < upper)
@@ -146,12 +147,14 @@ def _margin_of_bounds(theta: Theta, point: KKTPoint, model: LQProblem) -> _Margi
     return _together([margin(below, gradient), margin(above, -gradient)])
 
 
-def _margin_of_rows(theta: Theta, point: KKTPoint, model: LQProblem, loose: Factor) -> _Margin:
+def _margin_of_rows(
+    instance: Instance, point: KKTPoint, model: LQProblem, loose: Factor
+) -> _Margin:
     """The same over the inequality rows; a soft one has a second kink where its price is met."""
-    problem, x0, params, _ = theta
-    other = without_control_bounds(problem)
-    kinds, terms = row_kinds(other, x0, params), row_terms(theta, point)
-    jacobian = rows_jacobian(other, point.states, point.controls, params)
+    problem, x0, params, _ = instance
+    general = without_control_bounds(problem)
+    kinds, terms = row_kinds(general, x0, params), row_terms(instance, point)
+    jacobian = rows_jacobian(general, point.states, point.controls, params)
     F = jnp.concatenate([model.A, model.B], axis=2)
     H = jnp.concatenate(
         [

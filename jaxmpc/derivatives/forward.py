@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_state
-from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows
+from jaxmpc.derivatives.active_rows import active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     factor_of,
     free_controls,
@@ -65,20 +66,20 @@ def solution_jvp(
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)
     problem, x0, params = jax.tree.map(_as_array, (problem, x0, params))
-    theta = Theta(problem, x0, params, solution.scales)
+    instance = Instance(problem, x0, params, solution.scales)
     function = _compiled if lasting else _solution_jvp
-    return function(adjoint, theta, _full_tangent(theta, tangents), solution)
+    return function(adjoint, instance, _full_tangent(instance, tangents), solution)
 
 
-def _solution_jvp(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Solution):
-    point = point_of(theta, solution)
+def _solution_jvp(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, solution: Solution):
+    point = point_of(instance, solution)
     converged = solution.converged
     if adjoint.smoothing:
-        cost = _directional(adjoint, theta, theta_dot, point).cost
-        tangent, converged = _along_path(adjoint, theta, theta_dot, solution)
+        cost = _directional(adjoint, instance, instance_dot, point).cost
+        tangent, converged = _along_path(adjoint, instance, instance_dot, solution)
         tangent = tangent._replace(cost=cost)
     else:
-        tangent = _directional(adjoint, theta, theta_dot, point)
+        tangent = _directional(adjoint, instance, instance_dot, point)
     if adjoint.on_failure == "keep":
         return tangent
     instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
@@ -88,50 +89,52 @@ def _solution_jvp(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: S
 _compiled = jax.jit(_solution_jvp)
 
 
-def _along_path(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, solution: Solution):
+def _along_path(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, solution: Solution):
     """The tangent of the central path instead, and whether that was found."""
     kappa = adjoint.smoothing
-    central = central_path(adjoint, theta, solution)
-    different, rest = eqx.partition(theta, eqx.is_inexact_array)
+    central = central_path(adjoint, instance, solution)
+    varied, constant = eqx.partition(instance, eqx.is_inexact_array)
 
-    def of_path(different):
-        theta = eqx.combine(different, rest)
-        return theta._replace(problem=barrier_problem(theta, kappa))
+    def of_path(varied):
+        instance = eqx.combine(varied, constant)
+        return instance._replace(problem=barrier_problem(instance, kappa))
 
-    def pushes(different, point):
-        theta = eqx.combine(different, rest)
-        return path_multipliers(theta, kappa, point.states, point.controls, point.rows)
+    def pushes(varied, point):
+        instance = eqx.combine(varied, constant)
+        return path_multipliers(instance, kappa, point.states, point.controls, point.rows)
 
-    theta_of_path = of_path(different)
+    instance_of_path = of_path(varied)
     arrays_of_path = lambda *args: eqx.filter(of_path(*args), eqx.is_inexact_array)  # noqa: E731
-    _, path_dot = jax.jvp(arrays_of_path, (different,), (theta_dot,))
-    point = point_of(theta_of_path, central)
-    tangent, change = _directional_change(adjoint, theta_of_path, path_dot, point)
-    _, multipliers_dot = jax.jvp(pushes, (different, point), (theta_dot, change))
+    _, path_dot = jax.jvp(arrays_of_path, (varied,), (instance_dot,))
+    point = point_of(instance_of_path, central)
+    tangent, change = _directional_change(adjoint, instance_of_path, path_dot, point)
+    _, multipliers_dot = jax.jvp(pushes, (varied, point), (instance_dot, change))
     converged = central.status == Status.converged
     return tangent._replace(multipliers=multipliers_dot), converged
 
 
-def _directional(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point: KKTPoint):
-    return _directional_change(adjoint, theta, theta_dot, point)[0]
+def _directional(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, point: KKTPoint):
+    return _directional_change(adjoint, instance, instance_dot, point)[0]
 
 
-def _directional_change(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point: KKTPoint):
+def _directional_change(
+    adjoint: ImplicitAdjoint, instance: Instance, instance_dot, point: KKTPoint
+):
     """The tangent at a KKT point, and the change of that point."""
     dtype = point.states.dtype
-    model = quadratic_model(adjoint, theta, point)
-    free = free_controls(theta, point)
-    rows = active_rows(theta, point)
-    different, rest = eqx.partition(theta, eqx.is_inexact_array)
+    model = quadratic_model(adjoint, instance, point)
+    free = free_controls(instance, point)
+    rows = active_rows(instance, point)
+    varied, constant = eqx.partition(instance, eqx.is_inexact_array)
 
     def along(function):
-        return jax.jvp(lambda d: function(eqx.combine(d, rest)), (different,), (theta_dot,))
+        return jax.jvp(lambda d: function(eqx.combine(d, constant)), (varied,), (instance_dot,))
 
     # The KKT conditions' own change: the linear terms of an LQ problem.
     conditions = jax.grad(lagrangian, (1, 2, 3, 4))
-    _, (q, r, defects, change_of_rows) = along(lambda theta: conditions(theta, *point))
-    _, (lower, upper) = along(lambda theta: theta.problem.limits(dtype))
-    active = multipliers(theta, point)
+    _, (q, r, defects, change_of_rows) = along(lambda instance: conditions(instance, *point))
+    _, (lower, upper) = along(lambda instance: instance.problem.limits(dtype))
+    active = multipliers(instance, point)
     fixed = jnp.where(active.upper > 0, upper, lower)
     system = model._replace(q=q, r=r, c=defects[1:], x0=defects[0])
     values = jax.tree.map(jnp.negative, rows.only(change_of_rows))
@@ -139,11 +142,11 @@ def _directional_change(adjoint: ImplicitAdjoint, theta: Theta, theta_dot, point
     step, along_rows = solve_rows(system, rows.jacobian, values, matrices, fixed)
     change = KKTPoint(step.states, step.controls, step.costates, rows.only(along_rows))
     _, multipliers_dot = jax.jvp(
-        lambda d, point: multipliers(eqx.combine(d, rest), point),
-        (different, point),
-        (theta_dot, change),
+        lambda d, point: multipliers(eqx.combine(d, constant), point),
+        (varied, point),
+        (instance_dot, change),
     )
-    _, cost = along(lambda theta: lagrangian(theta, *point))
+    _, cost = along(lambda instance: lagrangian(instance, *point))
     cost = cost + jnp.sum(active.lower * lower) - jnp.sum(active.upper * upper)
     tangent = SolutionTangent(step.states, step.controls, cost, step.costates, multipliers_dot)
     return tangent, change
@@ -154,8 +157,8 @@ def _as_array(leaf):
     return jnp.asarray(float(leaf)) if type(leaf) in (int, float) else leaf
 
 
-def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
-    """A tangent for every floating-point array in theta; zeros where none was given."""
+def _full_tangent(instance: Instance, tangents: tuple) -> PyTree:
+    """A tangent for every floating-point array in an instance; zeros where none was given."""
     if not isinstance(tangents, tuple | list) or len(tangents) not in (2, 3, 4):
         raise ValueError(
             "solution_jvp: tangents must be (x0_dot, params_dot), (x0_dot, params_dot, "
@@ -164,7 +167,7 @@ def _full_tangent(theta: Theta, tangents: tuple) -> PyTree:
             f"{len(tangents) if hasattr(tangents, '__len__') else 'unknown'}."
         )
     controls_dot, states_dot = (*tangents[2:], None, None)[:2]
-    arrays = eqx.filter(theta, eqx.is_inexact_array)
+    arrays = eqx.filter(instance, eqx.is_inexact_array)
     zeros = jax.tree.map(jnp.zeros_like, arrays)
 
     def fill(name, zero, tangent):

@@ -8,6 +8,7 @@ matrix K and a cotangent w of (z, lambda),
     K d = w,    theta_bar = -grad_theta ( dL(z, lambda; theta)[d] ).
 """
 
+import dataclasses
 from functools import partial
 
 import equinox as eqx
@@ -16,8 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.derivatives import kkt_system
-from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows
+from jaxmpc.derivatives.active_rows import active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     bound_slope,
     factor_of,
@@ -29,8 +31,7 @@ from jaxmpc.derivatives.kkt_system import (
 )
 from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
-from jaxmpc.solution import Status
-from jaxmpc.solvers.loop import Point
+from jaxmpc.solution import Solution
 from jaxmpc.trajectory import objective
 
 
@@ -49,27 +50,27 @@ def apply_policy(adjoint: ImplicitAdjoint, converged: Bool[Array, ""], cotangent
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def attach(
     adjoint: ImplicitAdjoint,
-    theta: PyTree,
-    rest: PyTree,
+    varied: PyTree,
+    constant: PyTree,
     point: KKTPoint,
     converged: Bool[Array, ""],
 ) -> KKTPoint:
-    """The point itself, as the differentiable function of theta that the KKT conditions define."""
+    """The point itself, as the function of the instance that the KKT conditions define."""
     return point
 
 
-def _attach_forward(adjoint, theta, rest, point, converged):
+def _attach_forward(adjoint, varied, constant, point, converged):
     # The wrapped function itself, so that the residuals carry their own derivative.
-    attached = attach(adjoint, theta, rest, point, converged)
-    return attached, (theta, rest, attached, converged)
+    attached = attach(adjoint, varied, constant, point, converged)
+    return attached, (varied, constant, attached, converged)
 
 
 def _attach_backward(adjoint, residuals, cotangent):
-    theta, rest, point, converged = residuals
-    whole = eqx.combine(theta, rest)
-    model = quadratic_model(adjoint, whole, point)
-    free = free_controls(whole, point)
-    rows = active_rows(whole, point)
+    varied, constant, point, converged = residuals
+    instance = eqx.combine(varied, constant)
+    model = quadratic_model(adjoint, instance, point)
+    free = free_controls(instance, point)
+    rows = active_rows(instance, point)
     matrices = jax.lax.stop_gradient(factor_of(adjoint, model, rows.jacobian, free))
     system = adjoint_problem(model, *cotangent[:3])
     values = rows.only(cotangent.rows)
@@ -85,97 +86,97 @@ def _attach_backward(adjoint, residuals, cotangent):
     pushed = control_gradient(system, direction, False)
     pushed += rows.jacobian.transposed_times(along_rows)[0][:, model.q.shape[1] :]
     fixed = jnp.where(free, 0.0, cotangent.controls - pushed)
-    at_upper = multipliers(whole, point).upper > 0
+    at_upper = multipliers(instance, point).upper > 0
     toward_upper = jnp.where(at_upper, fixed, 0.0)
     toward_lower = jnp.where(at_upper, 0.0, fixed)
 
-    def slope(theta):
-        whole = eqx.combine(theta, rest)
-        along = jax.jvp(lambda *point: lagrangian(whole, *point), tuple(point), tuple(toward))[1]
-        return bound_slope(whole, toward_lower, toward_upper) - along
+    def slope(varied):
+        instance = eqx.combine(varied, constant)
+        along = jax.jvp(lambda *point: lagrangian(instance, *point), tuple(point), tuple(toward))[1]
+        return bound_slope(instance, toward_lower, toward_upper) - along
 
-    d_theta = apply_policy(adjoint, converged, jax.grad(slope)(theta))
-    return d_theta, None, jax.tree.map(jnp.zeros_like, point), None
+    d_varied = apply_policy(adjoint, converged, jax.grad(slope)(varied))
+    return d_varied, None, jax.tree.map(jnp.zeros_like, point), None
 
 
 attach.defvjp(_attach_forward, _attach_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def known(
+def with_derivative_of(
     adjoint: ImplicitAdjoint,
     function,
     value: PyTree,
-    theta: PyTree,
-    rest: PyTree,
+    varied: PyTree,
+    constant: PyTree,
     point: KKTPoint,
     converged: Bool[Array, ""],
 ) -> PyTree:
-    """A value that the solver has computed already, with the derivative of function(theta, ...)."""
+    """A value that the solver has computed already, with the derivative of a function."""
     return value
 
 
-def _known_forward(adjoint, function, value, theta, rest, point, converged):
-    again = known(adjoint, function, value, theta, rest, point, converged)
-    return again, (theta, rest, point, converged)
+def _with_derivative_forward(adjoint, function, value, varied, constant, point, converged):
+    again = with_derivative_of(adjoint, function, value, varied, constant, point, converged)
+    return again, (varied, constant, point, converged)
 
 
-def _known_backward(adjoint, function, residuals, cotangent):
-    theta, rest, point, converged = residuals
-    _, pull = jax.vjp(lambda theta, point: function(theta, rest, point), theta, point)
-    d_theta, d_point = apply_policy(adjoint, converged, pull(cotangent))
-    return jax.tree.map(jnp.zeros_like, cotangent), d_theta, None, d_point, None
+def _with_derivative_backward(adjoint, function, residuals, cotangent):
+    varied, constant, point, converged = residuals
+    _, pull = jax.vjp(lambda varied, point: function(varied, constant, point), varied, point)
+    d_varied, d_point = apply_policy(adjoint, converged, pull(cotangent))
+    return jax.tree.map(jnp.zeros_like, cotangent), d_varied, None, d_point, None
 
 
-known.defvjp(_known_forward, _known_backward)
+with_derivative_of.defvjp(_with_derivative_forward, _with_derivative_backward)
 
 
 @jax.custom_vjp
-def optimal_cost(theta: PyTree, rest: PyTree, point: KKTPoint) -> Float[Array, ""]:
+def optimal_cost(varied: PyTree, constant: PyTree, point: KKTPoint) -> Float[Array, ""]:
     """The cost at the solution; its derivative is the Lagrangian's (the envelope theorem)."""
-    problem, _, params, _ = eqx.combine(theta, rest)
+    problem, _, params, _ = eqx.combine(varied, constant)
     return objective(problem, point.states, point.controls, params)[0]
 
 
-def _cost_forward(theta, rest, point):
-    return optimal_cost(theta, rest, point), (theta, rest, point)
+def _cost_forward(varied, constant, point):
+    return optimal_cost(varied, constant, point), (varied, constant, point)
 
 
 def _cost_backward(residuals, cotangent):
-    theta, rest, point = residuals
-    signed = multipliers(eqx.combine(theta, rest), point)
+    varied, constant, point = residuals
+    signed = multipliers(eqx.combine(varied, constant), point)
 
-    def value(theta):
-        whole = eqx.combine(theta, rest)
-        return lagrangian(whole, *point) + bound_slope(whole, signed.lower, -signed.upper)
+    def value(varied):
+        instance = eqx.combine(varied, constant)
+        return lagrangian(instance, *point) + bound_slope(instance, signed.lower, -signed.upper)
 
-    gradient = jax.tree.map(lambda leaf: cotangent * leaf, jax.grad(value)(theta))
+    gradient = jax.tree.map(lambda leaf: cotangent * leaf, jax.grad(value)(varied))
     return gradient, None, jax.tree.map(jnp.zeros_like, point)
 
 
 optimal_cost.defvjp(_cost_forward, _cost_backward)
 
 
-def differentiable(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
-    """The point that a solver returned, as a differentiable function of theta."""
-    theta, rest = eqx.partition(theta, eqx.is_inexact_array)
-    converged = point.status == Status.converged
-    whole_theta = eqx.combine(theta, rest)
-    returned = point_of(whole_theta, point)
-    kkt_point: KKTPoint = attach(adjoint, theta, rest, returned, converged)
+def differentiable(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> Solution:
+    """The point that a solver returned, as a differentiable function of the instance."""
+    varied, constant = eqx.partition(instance, eqx.is_inexact_array)
+    converged = point.converged
+    returned = point_of(instance, point)
+    kkt_point: KKTPoint = attach(adjoint, varied, constant, returned, converged)
 
-    def whole(function):
-        return lambda theta, rest, point: function(eqx.combine(theta, rest), point)
+    def of_instance(function):
+        return lambda varied, constant, point: function(eqx.combine(varied, constant), point)
 
     def derived(function, value):
-        return known(adjoint, function, value, theta, rest, kkt_point, converged)
+        return with_derivative_of(adjoint, function, value, varied, constant, kkt_point, converged)
 
     gains = partial(kkt_system.gains, adjoint)
-    return point._replace(
+    return dataclasses.replace(
+        point,
         states=kkt_point.states,
         controls=kkt_point.controls,
         costates=kkt_point.costates,
         cost=derived(optimal_cost, point.cost),
-        multipliers=derived(whole(multipliers), point.multipliers),
-        gains=derived(whole(gains), point.gains),
+        multipliers=derived(of_instance(multipliers), point.multipliers),
+        gains=derived(of_instance(gains), point.gains),
     )

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.derivatives.active_rows import KKTPoint, Theta, active_rows, row_terms
+from jaxmpc.derivatives.active_rows import active_rows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.choice import choose
@@ -13,7 +14,6 @@ from jaxmpc.lq.riccati.sequential import Factor
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import terminal_cost
 from jaxmpc.solution import Gains, Multipliers, Solution, multipliers_of_bounds
-from jaxmpc.solvers.loop import Point
 from jaxmpc.trajectory import (
     BoundMultipliers,
     defect,
@@ -26,18 +26,20 @@ from jaxmpc.trajectory.constraints import join, split, without_control_bounds
 _NEAR = 1e-2  # of its scale: the farthest that a control held by a bound may be from it
 
 
-def point_of(theta: Theta, solution: Solution | Point) -> KKTPoint:
+def point_of(instance: Instance, solution: Solution) -> KKTPoint:
     """The KKT point of a solution, or of what a solver returned."""
-    rows = join(without_control_bounds(theta.problem), theta.x0, solution.multipliers._asdict())
+    rows = join(
+        without_control_bounds(instance.problem), instance.x0, solution.multipliers._asdict()
+    )
     return KKTPoint(solution.states, solution.controls, solution.costates, rows)
 
 
-def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
+def lagrangian(instance: Instance, states, controls, costates, rows: Rows):
     """cost + sum_t lambda_{t+1} . (f(x_t, u_t) - x_{t+1}) + lambda_0 . (x0 - x_0) + the rows'.
 
     Without the control bounds.
     """
-    problem, x0, params, _ = theta
+    problem, x0, params, _ = instance
     times = jnp.arange(problem.horizon)
 
     def stage(x, u, t, costate, x_next):
@@ -46,20 +48,20 @@ def lagrangian(theta: Theta, states, controls, costates, rows: Rows):
 
     total = jnp.sum(jax.vmap(stage)(states[:-1], controls, times, costates[1:], states[1:]))
     total = total + terminal_cost(problem, states[-1], params) + costates[0] @ (x0 - states[0])
-    return total + row_terms(theta, KKTPoint(states, controls, costates, rows)).total
+    return total + row_terms(instance, KKTPoint(states, controls, costates, rows)).total
 
 
-def quadratic_model(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> LQProblem:
+def quadratic_model(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> LQProblem:
     """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
-    problem, _, params, _ = theta
+    problem, _, params, _ = instance
     states, controls, costates, rows = point
-    duals = costates, rows.unflat(row_terms(theta, point).multipliers)
+    duals = costates, rows.unflat(row_terms(instance, point).multipliers)
     if adjoint.hessian != "exact":
         duals = jax.tree.map(jnp.zeros_like, duals)
-    other = without_control_bounds(problem)
-    stages, terminal = lagrangian_hessian(other, states, controls, duals[0], params, duals[1])
+    general = without_control_bounds(problem)
+    stages, terminal = lagrangian_hessian(general, states, controls, duals[0], params, duals[1])
     if problem.soft is not None:
-        soft_stages, soft_terminal = active_rows(theta, point).curvature
+        soft_stages, soft_terminal = active_rows(instance, point).curvature
         stages, terminal = stages + soft_stages, terminal + soft_terminal
     linear = linearize(problem, states, controls, params)
     linear = linear._replace(q=jnp.zeros_like(states), r=jnp.zeros_like(controls))
@@ -76,19 +78,19 @@ def factor_of(
     return constrained_factor(model, rows, free, choose(adjoint.riccati, horizon, n, m))
 
 
-def lagrangian_control_gradient(theta: Theta, point: KKTPoint) -> Float[Array, "T m"]:
+def lagrangian_control_gradient(instance: Instance, point: KKTPoint) -> Float[Array, "T m"]:
     """The Lagrangian's gradient in the controls; minus the signed multiplier of the bounds."""
-    return jax.grad(lagrangian, 2)(theta, *point)
+    return jax.grad(lagrangian, 2)(instance, *point)
 
 
-def free_controls(theta: Theta, point: KKTPoint) -> Bool[Array, "T m"]:
+def free_controls(instance: Instance, point: KKTPoint) -> Bool[Array, "T m"]:
     """Which controls no bound holds; one that meets its bound with no multiplier is free."""
-    lower, upper = theta.problem.limits(point.controls.dtype)
-    bounds = multipliers_of_control_bounds(theta, point)
+    lower, upper = instance.problem.limits(point.controls.dtype)
+    bounds = multipliers_of_control_bounds(instance, point)
     return ~((bounds.lower > 0) | (bounds.upper > 0) | (lower >= upper))
 
 
-def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipliers:
+def multipliers_of_control_bounds(instance: Instance, point: KKTPoint) -> BoundMultipliers:
     """Decide by multiplier and distance: a bound is active if the first is the larger.
 
     A distance is worth as many multipliers as the scales say; at a point that is not optimal a
@@ -96,11 +98,11 @@ def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipl
     bound balances the Lagrangian's gradient.
     """
     controls = point.controls
-    lower, upper = theta.problem.limits(controls.dtype)
-    gradient = lagrangian_control_gradient(theta, point)
-    unit = theta.scales.controls
+    lower, upper = instance.problem.limits(controls.dtype)
+    gradient = lagrangian_control_gradient(instance, point)
+    unit = instance.scales.controls
     near = jnp.maximum(controls - lower, 0.0) / unit, jnp.maximum(upper - controls, 0.0) / unit
-    below, above = (jnp.where(d < _NEAR, d * theta.scales.cost / unit, jnp.inf) for d in near)
+    below, above = (jnp.where(d < _NEAR, d * instance.scales.cost / unit, jnp.inf) for d in near)
     return BoundMultipliers(
         lower=jnp.where(gradient > below, gradient, 0.0),
         upper=jnp.where(-gradient > above, -gradient, 0.0),
@@ -108,34 +110,35 @@ def multipliers_of_control_bounds(theta: Theta, point: KKTPoint) -> BoundMultipl
 
 
 def bound_slope(
-    theta: Theta, toward_lower: Float[Array, "T m"], toward_upper: Float[Array, "T m"]
+    instance: Instance, toward_lower: Float[Array, "T m"], toward_upper: Float[Array, "T m"]
 ) -> Float[Array, ""]:
     """sum toward_lower . lower + toward_upper . upper over finite bounds, as a function of them."""
     lower, upper = (
-        jnp.where(jnp.isfinite(bound), bound, 0.0) for bound in theta.problem.limits(theta.x0.dtype)
+        jnp.where(jnp.isfinite(bound), bound, 0.0)
+        for bound in instance.problem.limits(instance.x0.dtype)
     )
     return jnp.sum(toward_lower * lower) + jnp.sum(toward_upper * upper)
 
 
-def multipliers(theta: Theta, point: KKTPoint) -> Multipliers:
+def multipliers(instance: Instance, point: KKTPoint) -> Multipliers:
     """The multipliers of all constraints at a point."""
-    problem, x0, params, _ = theta
-    lower, upper = multipliers_of_control_bounds(theta, point)
-    rows = point.rows.unflat(row_terms(theta, point).multipliers)
+    problem, x0, params, _ = instance
+    lower, upper = multipliers_of_control_bounds(instance, point)
+    rows = point.rows.unflat(row_terms(instance, point).multipliers)
     parts = split(without_control_bounds(problem), x0, params, rows)
     return multipliers_of_bounds(lower, upper, point.states)._replace(**parts)
 
 
-def gains(adjoint: ImplicitAdjoint, theta: Theta, point: KKTPoint) -> Gains:
+def gains(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> Gains:
     """The Newton step that remains at a point, and its feedback through the free controls.
 
     Zero where the Hessian is not positive definite on the free controls.
     """
-    model = quadratic_model(adjoint, theta, point)
-    free = free_controls(theta, point)
-    rows = active_rows(theta, point)
+    model = quadratic_model(adjoint, instance, point)
+    free = free_controls(instance, point)
+    rows = active_rows(instance, point)
     matrices = factor_of(adjoint, model, rows.jacobian, free)
-    gradient = lagrangian_control_gradient(theta, point)
+    gradient = lagrangian_control_gradient(instance, point)
     zeros = jax.tree.map(jnp.zeros_like, point.rows)
     held = jnp.zeros_like(point.controls)
     linear = model._replace(r=jnp.where(free, gradient, 0.0))

@@ -4,7 +4,7 @@ The inequalities are replaced by a barrier in the cost, -kappa log(-g) for a har
 derivative rule is applied to the minimiser of that problem, which has no inequalities left. Its
 distances s and multipliers z satisfy s z = kappa; kappa -> 0 leads to the solution.
 
-Source: Wright (1997), Primal-Dual Interior-Point Methods, ch. 1 (the central path).
+Source: Wright (1997), Primal-Dual Interior-Solution Methods, ch. 1 (the central path).
 """
 
 import dataclasses
@@ -14,15 +14,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.derivatives.active_rows import Theta
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.implicit import differentiable
+from jaxmpc.derivatives.instance import Instance
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 from jaxmpc.solution import Multipliers, Solution, Status, multipliers_of_bounds
 from jaxmpc.solvers.interior_point.solver import InteriorPoint
-from jaxmpc.solvers.loop import Guess, Point, WarmStart, run
+from jaxmpc.solvers.loop import Guess, WarmStart, run
 from jaxmpc.trajectory.constraints import (
     EQUALITIES,
     rows_along,
@@ -35,23 +35,24 @@ from jaxmpc.trajectory.row_kinds import RowKinds, row_kinds
 _NEWTON_STEPS = 30
 
 
-def smoothed(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
+def smoothed(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> Solution:
     """The point that a solver returned, with the derivatives of the central path.
 
     The cost keeps its own: it has no kink.
     """
     plain = dataclasses.replace(adjoint, smoothing=0.0)
-    central = central_path(adjoint, theta, point)
-    theta_of_path = theta._replace(problem=barrier_problem(theta, adjoint.smoothing))
-    path = differentiable(plain, theta_of_path, central)
+    central = central_path(adjoint, instance, point)
+    instance_of_path = instance._replace(problem=barrier_problem(instance, adjoint.smoothing))
+    path = differentiable(plain, instance_of_path, central)
     hard = Rows(path.multipliers.stage_equality, path.multipliers.terminal_equality)
-    pushes = path_multipliers(theta, adjoint.smoothing, path.states, path.controls, hard)
+    pushes = path_multipliers(instance, adjoint.smoothing, path.states, path.controls, hard)
 
     def with_derivative(field: str, surrogate):
         return straight_through(getattr(point, field), surrogate)
 
-    return point._replace(
-        cost=differentiable(plain, theta, point).cost,
+    return dataclasses.replace(
+        point,
+        cost=differentiable(plain, instance, point).cost,
         states=with_derivative("states", path.states),
         controls=with_derivative("controls", path.controls),
         costates=with_derivative("costates", path.costates),
@@ -60,22 +61,22 @@ def smoothed(adjoint: ImplicitAdjoint, theta: Theta, point: Point) -> Point:
     )
 
 
-def central_path(adjoint: ImplicitAdjoint, theta: Theta, point: Point | Solution) -> Point:
+def central_path(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> Solution:
     """The point of the central path near a solution, as one of `barrier_problem`; a constant.
 
     Its status is that of the solution, if that did not converge.
     """
     kappa = adjoint.smoothing
-    theta = jax.lax.stop_gradient(theta)
+    instance = jax.lax.stop_gradient(instance)
     converged = point.status == Status.converged
     dual = WarmStart(point.costates, point.multipliers, point.scales, converged)
     # Near a kink the derivative's relative error is that of the residual in units of kappa.
-    tolerance = float(jnp.finfo(theta.x0.dtype).eps) ** 0.7
+    tolerance = float(jnp.finfo(instance.x0.dtype).eps) ** 0.7
     solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
     guess = jax.lax.stop_gradient(Guess(point.controls, point.states, dual))
-    central = run(solver, *theta[:3], guess)
+    central = run(solver, *instance[:3], guess)
     status = jnp.where(converged, central.status, point.status)
-    return _as_of_path(theta, central._replace(status=status))
+    return _as_of_path(instance, dataclasses.replace(central, status=status))
 
 
 @jax.custom_vjp
@@ -90,12 +91,12 @@ straight_through.defvjp(
 )
 
 
-def barrier_problem(theta: Theta, kappa: float) -> Problem:
+def barrier_problem(instance: Instance, kappa: float) -> Problem:
     """The problem with inequalities and soft rows in the cost, as barriers.
 
     Controls that equal bounds fix stay fixed.
     """
-    problem, x0, params, _ = theta
+    problem, x0, params, _ = instance
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
     soft = split(problem, x0, params, jax.tree.map(jnp.isfinite, kinds.linear))
@@ -219,9 +220,9 @@ class _HardEnd(PytreeFunction):
         return jnp.where(self.soft, 0.0, self.function(x, params))
 
 
-def _as_of_path(theta: Theta, point: Point) -> Point:
+def _as_of_path(instance: Instance, point: Solution) -> Solution:
     """A point of the barrier problem: its multipliers are those of the hard equalities alone."""
-    problem, x0, params, _ = theta
+    problem, x0, params, _ = instance
     soft = jax.tree.map(jnp.isfinite, row_kinds(problem, x0, params).linear)
     soft = split(problem, x0, params, soft)
     none = jnp.zeros_like(point.controls)
@@ -231,12 +232,14 @@ def _as_of_path(theta: Theta, point: Point) -> Point:
         if name in soft
     }
     multipliers = multipliers_of_bounds(none, none, point.states)._replace(**kept)
-    return point._replace(multipliers=multipliers)
+    return dataclasses.replace(point, multipliers=multipliers)
 
 
-def path_multipliers(theta: Theta, kappa: float, states, controls, equality: Rows) -> Multipliers:
+def path_multipliers(
+    instance: Instance, kappa: float, states, controls, equality: Rows
+) -> Multipliers:
     """Those of all constraints on the central path: the barriers' slopes, and `equality`."""
-    problem, x0, params, _ = theta
+    problem, x0, params, _ = instance
     kinds = row_kinds(problem, x0, params)
     rows = rows_along(problem, states, controls, params)
     slopes = Rows(*(jax.grad(_Barriers.of(kinds, k, kappa))(rows[k]) for k in range(2)))

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.derivatives.active_rows import Theta, active_rows, row_terms
+from jaxmpc.derivatives.active_rows import active_rows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.kkt_system import free_controls, lagrangian, point_of, quadratic_model
 from jaxmpc.diagnosis.case import Case, scale_of
 from jaxmpc.lq.problem import LQProblem
@@ -30,31 +31,31 @@ class Conditions(NamedTuple):
 
 def conditions_of(case: Case) -> Conditions:
     """Measure the conditions at the returned point; compiles itself."""
-    theta = Theta(case.problem, case.x0, case.params, case.solution.scales)
-    return _compiled(theta, case.solution)
+    instance = Instance(case.problem, case.x0, case.params, case.solution.scales)
+    return _compiled(instance, case.solution)
 
 
-def _conditions(theta: Theta, solution) -> Conditions:
-    point = point_of(theta, solution)
-    in_states, in_controls = jax.grad(lagrangian, (1, 2))(theta, *point)
+def _conditions(instance: Instance, solution) -> Conditions:
+    point = point_of(instance, solution)
+    in_states, in_controls = jax.grad(lagrangian, (1, 2))(instance, *point)
     held = solution.multipliers
     # An interior point has the multipliers of the control bounds apart from the gradient.
     in_controls += held.upper - held.lower
     return Conditions(
         in_states,
         in_controls,
-        quadratic_model(ImplicitAdjoint(), theta, point),
-        free_controls(theta, point),
-        active_rows(theta, point).jacobian,
-        _products(theta, solution, point),
+        quadratic_model(ImplicitAdjoint(), instance, point),
+        free_controls(instance, point),
+        active_rows(instance, point).jacobian,
+        _products(instance, solution, point),
     )
 
 
 _compiled = jax.jit(_conditions)
 
 
-def _products(theta: Theta, solution, point) -> dict[str, Array]:
-    problem, x0, params, _ = theta
+def _products(instance: Instance, solution, point) -> dict[str, Array]:
+    problem, x0, params, _ = instance
     lower, upper = problem.limits(x0.dtype)
     held, u = solution.multipliers, solution.controls
 
@@ -65,7 +66,7 @@ def _products(theta: Theta, solution, point) -> dict[str, Array]:
     other = without_control_bounds(problem)
     kinds = row_kinds(other, x0, params)
     count = kinds.present.flat() & kinds.inequality.flat() & ~jnp.isfinite(kinds.linear.flat())
-    rows: Rows = kinds.linear.unflat(jnp.where(count, -row_terms(theta, point).values, 0.0))
+    rows: Rows = kinds.linear.unflat(jnp.where(count, -row_terms(instance, point).values, 0.0))
     for name, distance in split(other, x0, params, rows).items():
         products[name] = product(getattr(held, name), distance)
     return products

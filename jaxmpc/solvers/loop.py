@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Multipliers, Residuals, Scales, Violations
+from jaxmpc.solution import Multipliers, Scales, Solution
 
 RUNNING = -1
 
@@ -29,23 +29,6 @@ class Guess(NamedTuple):
     controls: Float[Array, "T m"]
     states: Float[Array, "T1 n"] | None
     dual: WarmStart | None = None
-
-
-class Point(NamedTuple):
-    """A primal-dual point and how the solver came to it, before derivatives are attached."""
-
-    states: Float[Array, "T1 n"]
-    controls: Float[Array, "T m"]
-    costates: Float[Array, "T1 n"]
-    multipliers: Multipliers
-    violations: Violations
-    residuals: Residuals
-    tolerance: Float[Array, ""]
-    scales: Scales
-    cost: Float[Array, ""]
-    gains: Gains
-    status: Int[Array, ""]
-    iterations: Int[Array, ""]
 
 
 @runtime_checkable
@@ -68,12 +51,12 @@ class Solver(Protocol):
         """A `Status`, or RUNNING."""
         ...
 
-    def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Point:
+    def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Solution:
         """What the state says about the problem."""
         ...
 
 
-def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> Point:
+def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> Solution:
     """Step until the solver terminates."""
     state = solver.init(problem, x0, params, guess)
     state = jax.lax.while_loop(

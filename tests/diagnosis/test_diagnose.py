@@ -44,8 +44,7 @@ def solved(max_iterations=500):
 def with_status(status, **changes):
     """A solution of the sizes of BASE that claims a status."""
     claimed = jnp.asarray(status, jnp.int32)
-    converged = claimed == Status.converged
-    return dataclasses.replace(solved(), status=claimed, converged=converged, **changes)
+    return dataclasses.replace(solved(), status=claimed, **changes)
 
 
 def claimed(problem, x0, status):

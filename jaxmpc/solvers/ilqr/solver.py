@@ -18,6 +18,7 @@ from jaxmpc.solution import (
     Gains,
     Residuals,
     Scales,
+    Solution,
     Status,
     multipliers_of_bounds,
     no_violations,
@@ -26,7 +27,7 @@ from jaxmpc.solvers.ilqr import regularization
 from jaxmpc.solvers.ilqr.feasible_start import STEPS, feasible_start
 from jaxmpc.solvers.ilqr.line_search import Search, line_search
 from jaxmpc.solvers.ilqr.regularization import Regularization, convexify_expansion
-from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
+from jaxmpc.solvers.loop import RUNNING, Guess, finite
 from jaxmpc.solvers.options import WORKING_PRECISION, default_tolerance, small_step
 from jaxmpc.solvers.report import print_iteration
 from jaxmpc.solvers.start import starting_states
@@ -164,10 +165,10 @@ class ILQR:
         """A `Status`, or RUNNING."""
         return state.status
 
-    def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Point:
+    def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Solution:
         """The nominal trajectory with the conditions measured at it."""
         tolerance = default_tolerance(self.tolerance, state.nominal.cost.dtype)
-        return Point(
+        return Solution(
             states=state.nominal.states,
             controls=state.nominal.controls,
             costates=state.conditions.costates,

@@ -11,7 +11,7 @@ from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_not_negative, check_positive
 from jaxmpc.lq.riccati.choice import CHOICES, choose
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Residuals, Status
+from jaxmpc.solution import Gains, Residuals, Solution, Status
 from jaxmpc.solvers.interior_point import restoration
 from jaxmpc.solvers.interior_point.barrier_parameter import START_MU
 from jaxmpc.solvers.interior_point.convex_factor import convex_factor
@@ -20,7 +20,7 @@ from jaxmpc.solvers.interior_point.result import multipliers_of, on_bounds
 from jaxmpc.solvers.interior_point.start import WARM_MU, inside, near_solution, worth_of_cost
 from jaxmpc.solvers.interior_point.state import InteriorPointState
 from jaxmpc.solvers.interior_point.verdict import Newton, Verdict, decide, status_of
-from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
+from jaxmpc.solvers.loop import RUNNING, Guess, finite
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter_search import Model, Search, filter_search, no_box
 from jaxmpc.solvers.multiple_shooting.iterate import (
@@ -162,7 +162,7 @@ class InteriorPoint:
         """A `Status`, or RUNNING."""
         return state.status
 
-    def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Point:
+    def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Solution:
         """The last iterate in the units of the problem."""
         point = state.point
         multipliers = multipliers_of(problem, params, state)
@@ -172,7 +172,7 @@ class InteriorPoint:
         settled = (state.status == Status.converged) & (self.barrier == 0)
         low, high = problem.limits(point.controls.dtype)
         controls = jnp.clip(jnp.where(settled, moved, point.controls), low, high)
-        return Point(
+        return Solution(
             states=point.states,
             controls=controls,
             costates=point.costates * state.unit_of_multipliers(),

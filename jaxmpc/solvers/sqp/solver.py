@@ -16,10 +16,11 @@ from jaxmpc.solution import (
     Gains,
     Residuals,
     Scales,
+    Solution,
     Status,
     multipliers_of_bounds,
 )
-from jaxmpc.solvers.loop import RUNNING, Guess, Point, finite
+from jaxmpc.solvers.loop import RUNNING, Guess, finite
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter import Filter
 from jaxmpc.solvers.multiple_shooting.filter_search import Box, Model, Search, filter_search
@@ -187,10 +188,10 @@ class SQP:
         """A `Status`, or RUNNING."""
         return state.status
 
-    def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Point:
+    def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Solution:
         """The last iterate in the units of the problem."""
         states, controls = state.point.states, state.point.controls
-        return Point(
+        return Solution(
             states=states,
             controls=controls,
             costates=state.point.costates / state.setting.scale,
