@@ -4,7 +4,7 @@ The inequalities are replaced by a barrier in the cost, -kappa log(-g) for a har
 derivative rule is applied to the minimiser of that problem, which has no inequalities left. Its
 distances s and multipliers z satisfy s z = kappa; kappa -> 0 leads to the solution.
 
-Source: Wright (1997), Primal-Dual Interior-Solution Methods, ch. 1 (the central path).
+Source: Wright (1997), Primal-Dual Interior-Point Methods, ch. 1 (the central path).
 """
 
 import dataclasses
