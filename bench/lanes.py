@@ -20,6 +20,7 @@ from jaxmpc import batch, models
 from jaxmpc.batching.refill import run_many
 from jaxmpc.integrators import discrete
 from jaxmpc.solvers.loop import Guess
+from jaxmpc.solving import default_solver
 
 _STARTS, _RUNS = 1024, 7
 
@@ -72,7 +73,7 @@ def _measured(name: str, problem: jaxmpc.Problem, params: Any, starts: jax.Array
     refilled = jax.jit(jaxmpc.solve_batch)
     solution = together(problem, starts, params)
     taken = solution.iterations + 1  # the last one judges
-    solver = jaxmpc.SQP()  # the default
+    solver = default_solver(problem)
     lanes = batch.default_chunk(problem, starts[0], _STARTS, jax.default_backend())
 
     def whole(x0):

@@ -19,22 +19,12 @@ import jaxmpc
 from bench import machine
 from bench.problems import load
 from jaxmpc.lq.bounds.control_limited import control_limited_policy
-from jaxmpc.lq.problem import LQProblem
 from jaxmpc.solvers.ilqr.line_search import line_search
 from jaxmpc.solvers.ilqr.regularization import convexify_expansion
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.trajectory import costates, lagrangian_hessian, linearize
+from jaxmpc.trajectory import costates, lagrangian_hessian, linearize, lq_model
 
 _LANES, _RUNS = 24, 200
-
-
-def _model(expansion, linearization) -> LQProblem:
-    stages, terminal = expansion
-    A, B, q, r = linearization
-    n = q.shape[1]
-    Q = jnp.concatenate([stages[:, :n, :n], terminal[None]])
-    zero = jnp.zeros_like(q)
-    return LQProblem(Q, stages[:, n:, :n], stages[:, n:, n:], q, r, A, B, zero[1:], zero[0])
 
 
 def _measured(name: str, function, *arguments):
@@ -91,8 +81,8 @@ def main():
     linear = measured("linearize", first, nominal)
     costate = measured("costates", costates, linear)
     expansion = measured("hessian", second, nominal, costate)
-    convex = measured("convexify", convexify_expansion, *expansion, state.scales)
-    model = jax.vmap(_model)(convex, linear)
+    stages, terminal = measured("convexify", convexify_expansion, *expansion, state.scales)
+    model = jax.vmap(lq_model)(linear, stages, terminal, jnp.zeros_like(nominal.states[:, 1:]))
 
     def policy(model, nominal):
         low, high = (bound - nominal.controls for bound in limits)

@@ -33,7 +33,7 @@ from jaxmpc.solution import (
     Status as Status,
     Violations as Violations,
 )
-from jaxmpc.solvers.ilqr.solver import ILQR as ILQR
-from jaxmpc.solvers.interior_point.solver import InteriorPoint as InteriorPoint
-from jaxmpc.solvers.sqp.solver import SQP as SQP
+from jaxmpc.solvers.ilqr import ILQR as ILQR
+from jaxmpc.solvers.interior_point import InteriorPoint as InteriorPoint
+from jaxmpc.solvers.sqp import SQP as SQP
 from jaxmpc.solving import solve as solve

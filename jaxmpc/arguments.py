@@ -8,9 +8,9 @@ from jaxmpc.checks import check_state, check_type
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.ilqr.solver import ILQR
-from jaxmpc.solvers.interior_point.solver import InteriorPoint
-from jaxmpc.solvers.sqp.solver import SQP
+from jaxmpc.solvers.ilqr import ILQR
+from jaxmpc.solvers.interior_point import InteriorPoint
+from jaxmpc.solvers.sqp import SQP
 from jaxmpc.trajectory.constraints import piece_sizes
 
 
@@ -49,7 +49,7 @@ def _check_state_bounds(problem: Problem, n: int):
             )
 
 
-def check_warm_start(problem: Problem, x0, params, warm_start: Solution | None):
+def check_warm_start(owner: str, problem: Problem, x0, params, warm_start: Solution | None):
     """Raise unless an earlier solution has as many rows of each constraint as the problem has."""
     if warm_start is None:
         return
@@ -58,7 +58,7 @@ def check_warm_start(problem: Problem, x0, params, warm_start: Solution | None):
             came = getattr(warm_start.multipliers, name).shape
             if came[-1] != size:
                 raise ValueError(
-                    f"jaxmpc: warm_start.multipliers.{name} must have {size} rows, as the problem "
+                    f"{owner}: warm_start.multipliers.{name} must have {size} rows, as the problem "
                     f"has; got shape {came}."
                 )
 

@@ -113,7 +113,7 @@ def solve_batch(
     own, shared = _partition(params, params_axes)
     element = eqx.combine(_blank_element(own), shared)
     hoisted = check_and_hoist(problem, x0, element)
-    check_warm_start(hoisted, x0, element, blank[3])
+    check_warm_start("jaxmpc.solve_batch", hoisted, x0, element, blank[3])
     platform = _platform(mesh)
     chunk_size = chunk_size or default_chunk(problem, x0, size, platform)
     sizes = (problem.horizon, x0.shape[0], problem.control_dim, chunk_size)

@@ -14,10 +14,10 @@ from jaxmpc.derivatives.smoothing import smoothed
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import self_contained
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.ilqr.solver import ILQR
-from jaxmpc.solvers.interior_point.solver import InteriorPoint
+from jaxmpc.solvers.ilqr import ILQR
+from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, Solver, WarmStart, run, unroll
-from jaxmpc.solvers.sqp.solver import SQP
+from jaxmpc.solvers.sqp import SQP
 
 
 def solve(
@@ -68,7 +68,7 @@ def solve(
     x0 = check_arguments("jaxmpc.solve", problem, x0, controls, states, warm_start, solver, adjoint)
     solver = solver or default_solver(problem)
     problem, params, lasting = self_contained(problem, x0, params)
-    check_warm_start(problem, x0, params, warm_start)
+    check_warm_start("jaxmpc.solve", problem, x0, params, warm_start)
     guess = guess_of(solver, controls, states, warm_start)
     function = _compiled if lasting else _solve
     with forward_mode_explained():

@@ -19,6 +19,8 @@ from jaxmpc import trees
 # The part of the lanes that may stand idle before they are refilled: refilling costs a start of
 # all lanes, idling an iteration of the idle ones.
 _IDLE = 1 / 8
+# Elements of an inner loop that are worked on at once: what a core's cache holds, or a device.
+_LANES, _LANES_ELSEWHERE = {"cpu": 16}, 4096
 
 
 class Iteration(NamedTuple):
@@ -28,10 +30,6 @@ class Iteration(NamedTuple):
     step: Callable  # element, state -> state
     running: Callable  # state -> bool
     finish: Callable  # element, state -> result
-
-
-# Elements of an inner loop that are worked on at once: what a core's cache holds, or a device.
-_LANES, _LANES_ELSEWHERE = {"cpu": 16}, 4096
 
 
 class _Lanes(NamedTuple):

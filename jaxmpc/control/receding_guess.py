@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.checks import check_positive, check_state
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import self_contained
-from jaxmpc.solvers.interior_point.solver import InteriorPoint
+from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, run
 from jaxmpc.solvers.start import starting_states
 from jaxmpc.trajectory import open_loop

@@ -21,7 +21,7 @@ from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 from jaxmpc.solution import Multipliers, Solution, Status, multipliers_of_bounds
-from jaxmpc.solvers.interior_point.solver import InteriorPoint
+from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, WarmStart, run
 from jaxmpc.trajectory.constraints import (
     EQUALITIES,
