@@ -5,29 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmpc.checks import check_state, check_type
-from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.ilqr import ILQR
-from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.sqp import SQP
 from jaxmpc.trajectory.constraints import piece_sizes
 
 
-def check_arguments(
-    owner: str, problem, x0, controls, states, warm_start, solver, adjoint
-) -> jax.Array:
+def check_arguments(owner: str, problem, x0, controls, states, warm_start, solver) -> jax.Array:
     """Raise for an argument of the wrong type or shape; return x0 as an array."""
     check_type(owner, "problem", problem, Problem)
     x0 = check_state(x0)
     if solver is not None:
-        check_type(owner, "solver", solver, ILQR | InteriorPoint | SQP)
-    if isinstance(solver, ILQR | SQP) and problem.has_general_constraints:
-        raise ValueError(
-            f"{owner}: solver is {type(solver).__name__}, which has no constraints but "
-            "control_bounds; for this problem leave solver out, or use InteriorPoint."
-        )
-    check_type(owner, "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
+        check_solver(owner, solver)
     if warm_start is not None:
         check_type(owner, "warm_start", warm_start, Solution)
     horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
@@ -37,6 +25,21 @@ def check_arguments(
     if warm_start is not None:
         _check_guess(owner, "warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
     return x0
+
+
+def check_solver(owner: str, solver):
+    """Raise unless `solver` has what the driver calls."""
+    if isinstance(solver, type):
+        raise TypeError(
+            f"{owner}: solver must be a Solver, such as ILQR(); got the class {solver.__name__}."
+        )
+    wanted = ("init", "step", "terminate", "postprocess", "max_iterations")
+    missing = [name for name in wanted if not hasattr(solver, name)]
+    if missing:
+        raise TypeError(
+            f"{owner}: solver must be a jaxmpc.Solver, such as ILQR(); {type(solver).__name__} has "
+            f"no {', '.join(missing)}."
+        )
 
 
 def _check_state_bounds(problem: Problem, n: int):

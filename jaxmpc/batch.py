@@ -20,13 +20,14 @@ from jaxmpc.arguments import (
 )
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
-from jaxmpc.checks import check_positive
+from jaxmpc.checks import check_positive, check_type
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import check_and_hoist, close_over_static
+from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.loop import RUNNING, Solver, unroll
+from jaxmpc.solvers.loop import Driver, Solver, unroll
 from jaxmpc.solving import (
     attached,
     default_solver,
@@ -51,7 +52,6 @@ class _Element(NamedTuple):
 class _Plan(NamedTuple):
     """How to solve: static."""
 
-    solver: Solver
     adjoint: ImplicitAdjoint | UnrolledAdjoint
     chunk_size: int
     mesh: Mesh | None
@@ -107,7 +107,8 @@ def solve_batch(
     check_mesh(mesh)
     check_positive("jaxmpc.solve_batch", "chunk_size", chunk_size, whole=True, optional=True)
     blank = [_blank_element(given) for given in (x0s, controls, states, warm_start)]
-    x0 = check_arguments("jaxmpc.solve_batch", problem, *blank, solver=solver, adjoint=adjoint)
+    x0 = check_arguments("jaxmpc.solve_batch", problem, *blank, solver=solver)
+    check_type("jaxmpc.solve_batch", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     solver = solver or default_solver(problem)
     problem, params = close_over_static(problem, params)
     own, shared = _partition(params, params_axes)
@@ -118,11 +119,11 @@ def solve_batch(
     chunk_size = chunk_size or default_chunk(problem, x0, size, platform)
     sizes = (problem.horizon, x0.shape[0], problem.control_dim, chunk_size)
     decided = partial(_decided, sizes=sizes, platform=platform)
-    plan = _Plan(decided(solver), decided(adjoint), chunk_size, mesh)
-    elements = _Element(jnp.asarray(x0s), own, guess_of(solver, controls, states, warm_start))
+    plan = _Plan(decided(adjoint), chunk_size, mesh)
+    elements = _Element(jnp.asarray(x0s), own, guess_of(controls, states, warm_start))
     function = _compiled if hoisted is problem else _solve_batch
     with forward_mode_explained():
-        return function(plan, hoisted, shared, elements)
+        return function(plan, Split.of(decided(solver)), hoisted, shared, elements)
 
 
 def _decided(configuration: Any, sizes: tuple[int, int, int, int], platform: str) -> Any:
@@ -163,30 +164,36 @@ def default_chunk(problem: Problem, x0, batch: int, platform: str) -> int:
     return max(smallest, min(largest, batch // 2, _CPU_MEMORY // matrices))
 
 
-def _solve_batch(plan: _Plan, problem: Problem, shared, elements: _Element) -> Solution:
+def _solve_batch(
+    plan: _Plan, split: Split, problem: Problem, shared, elements: _Element
+) -> Solution:
     if plan.mesh is None:
-        return _on_a_device(plan, problem, shared, elements)
+        return _on_a_device(plan, split, problem, shared, elements)
     mesh, axes, size = plan.mesh, plan.mesh.axis_names, elements.x0.shape[0]
     spread, everywhere = PartitionSpec(axes), PartitionSpec()
     even = padded(elements, -size % mesh.size)  # all devices have as many
 
-    def share(problem_and_shared, elements):
+    def share(all_share, elements):
         # Each device has a derivative of its own in what all of them share; they are added up
         # at the very end.
-        problem, shared = jax.tree.map(
-            lambda leaf: jax.lax.pcast(leaf, axes, to="varying"), problem_and_shared
+        split, problem, shared = jax.tree.map(
+            lambda leaf: jax.lax.pcast(leaf, axes, to="varying"), all_share
         )
-        return _on_a_device(plan, problem, shared, elements)
+        return _on_a_device(plan, split, problem, shared, elements)
 
     solve = jax.shard_map(share, mesh=mesh, in_specs=(everywhere, spread), out_specs=spread)
-    solution = solve(jax.tree.map(jnp.asarray, (problem, shared)), even)
+    solution = solve(jax.tree.map(jnp.asarray, (split, problem, shared)), even)
     return shortened(solution, size)
 
 
 _compiled = jax.jit(_solve_batch, static_argnums=0)
 
 
-def _on_a_device(plan: _Plan, problem: Problem, shared, elements: _Element) -> Solution:
+def _on_a_device(
+    plan: _Plan, split: Split, problem: Problem, shared, elements: _Element
+) -> Solution:
+    solver = jax.lax.stop_gradient(split).whole()
+
     def whole(problem, shared, element: _Element) -> tuple:
         params = eqx.combine(element.params, shared)
         return problem, element.x0, params, full_guess(problem, element.x0, element.guess)
@@ -197,11 +204,11 @@ def _on_a_device(plan: _Plan, problem: Problem, shared, elements: _Element) -> S
 
         def unrolled(element):
             problem_, x0, params, guess = whole(problem, shared, element)
-            return unroll(plan.solver, problem_, x0, params, guess, length)
+            return unroll(solver, problem_, x0, params, guess, length)
 
         return in_chunks(unrolled, elements, plan.chunk_size)
     given = partial(whole, *jax.lax.stop_gradient((problem, shared)))
-    iteration = iteration_of(plan.solver, given)
+    iteration = iteration_of(solver, given)
     points, _ = run_many(iteration, jax.lax.stop_gradient(elements), plan.chunk_size)
 
     def differentiated(element_and_point):
@@ -212,19 +219,20 @@ def _on_a_device(plan: _Plan, problem: Problem, shared, elements: _Element) -> S
 
 
 def iteration_of(solver: Solver, whole: Callable) -> Iteration:
-    """A solver's iteration for elements, of which `whole` makes (problem, x0, params, guess)."""
+    """A driven solver for elements, of which `whole` makes (problem, x0, params, guess)."""
+    driver = Driver(solver, solver.max_iterations)
 
-    def step(element, state):
+    def step(element, progress):
         problem, _, params, _ = whole(element)
-        return solver.step(problem, params, state)
+        return driver.step(problem, params, progress)
 
-    def finish(element, state):
+    def postprocess(element, progress):
         problem, _, params, _ = whole(element)
-        return solver.postprocess(problem, params, state)
+        return driver.postprocess(problem, params, progress)
 
     return Iteration(
-        start=lambda element: solver.init(*whole(element)),
+        init=lambda element: driver.init(*whole(element)),
         step=step,
-        running=lambda state: solver.terminate(state) == RUNNING,
-        finish=finish,
+        terminate=driver.terminate,
+        postprocess=postprocess,
     )

@@ -28,7 +28,7 @@ class Status(enum.IntEnum):
 _MESSAGES = {
     Status.converged: "Converged: the scaled KKT residual is below the tolerance.",
     Status.max_iterations: (
-        "Stopped at the iteration limit before the tolerance was reached: "
+        "Stopped before the tolerance was reached, at the iteration limit or by who owns the loop: "
         "jaxmpc.diagnose says more; for long horizons try jaxmpc.receding_guess."
     ),
     Status.line_search_failed: (
@@ -145,6 +145,10 @@ class Residuals(NamedTuple):
     feasibility: Float[Array, "*b"]
     complementarity: Float[Array, "*b"]
 
+    def if_sound(self, sound: Bool[Array, "*b"]) -> "Residuals":
+        """The same; NaN, which ends a solve, where what they were made of was not finite."""
+        return Residuals(*(jax.numpy.where(sound, part, jax.numpy.nan) for part in self))
+
     def largest(self) -> Float[Array, "*b"]:
         """The largest of the three: the number that is compared with the tolerance."""
         return jax.numpy.maximum(
@@ -167,7 +171,8 @@ class Solution:
         multipliers: of all constraints.
         violations: how far each constraint is from being met; the slack of soft ones.
         status: int32, a `Status`.
-        iterations: int32, the number of Newton steps computed.
+        iterations: int32, the number of steps that led to the returned point, also those that did
+            not move it. (One more step was made, which judged the point and ended the solve.)
         residuals: scaled KKT residuals at the returned point.
         tolerance: [], what they were compared with.
         scales: the units of the residuals.
@@ -193,3 +198,15 @@ class Solution:
     def converged(self) -> Bool[Array, "*b"]:
         """Whether the status is `Status.converged`."""
         return self.status == Status.converged
+
+    def ended(self, status: Int[Array, "*b"], iterations: Int[Array, "*b"]) -> "Solution":
+        """The same point, with the status and the count of who drove the solver.
+
+        One that is still running was stopped early. No solution is one that is not finite.
+        """
+        status = jax.numpy.where(status < 0, Status.max_iterations, status)
+        numbers = (self.states, self.controls, self.cost)
+        sound = [jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in numbers]
+        lost = (status == Status.converged) & ~(sound[0] & sound[1] & sound[2])
+        status = jax.numpy.where(lost, Status.non_finite, status).astype(jax.numpy.int32)
+        return dataclasses.replace(self, status=status, iterations=iterations)

@@ -1,22 +1,24 @@
-"""`solve`: one problem, one differentiable solution."""
+"""`solve`: one problem, one differentiable solution; and its parts, for who owns the loop."""
 
 import contextlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import check_arguments, check_warm_start
+from jaxmpc.checks import check_type
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import self_contained
+from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.ilqr import ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import Guess, Solver, WarmStart, run, unroll
+from jaxmpc.solvers.loop import Guess, Solver, WarmStart, checked_status, run, unroll
 from jaxmpc.solvers.sqp import SQP
 
 
@@ -49,6 +51,7 @@ def solve(
         solver: None picks one: `InteriorPoint()` for problems with constraints other than control
             bounds, `SQP()` for the others. `ILQR()` is the one to try for large batches of
             short problems whose dynamics are stable: quicker there, lost more easily elsewhere.
+            Any other `Solver` will do.
         adjoint: how the solution is differentiated.
 
     Returns:
@@ -65,14 +68,91 @@ def solve(
     Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
     planning and control'. The solvers name theirs.
     """
-    x0 = check_arguments("jaxmpc.solve", problem, x0, controls, states, warm_start, solver, adjoint)
+    owner = "jaxmpc.solve"
+    x0 = check_arguments(owner, problem, x0, controls, states, warm_start, solver)
+    check_type(owner, "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     solver = solver or default_solver(problem)
     problem, params, lasting = self_contained(problem, x0, params)
-    check_warm_start("jaxmpc.solve", problem, x0, params, warm_start)
-    guess = guess_of(solver, controls, states, warm_start)
+    check_warm_start(owner, problem, x0, params, warm_start)
+    guess = guess_of(controls, states, warm_start)
     function = _compiled if lasting else _solve
     with forward_mode_explained():
-        return function(solver, adjoint, problem, x0, params, guess)
+        return function(Split.of(solver), adjoint, problem, x0, params, guess)
+
+
+def initialize(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree = None,
+    *,
+    controls: Float[Array, "T m"] | None = None,
+    states: Float[Array, "T1 n"] | None = None,
+    warm_start: Solution | None = None,
+    solver: Solver | None = None,
+) -> Any:
+    """The first state of a solver, for a loop of your own.
+
+        state = jaxmpc.initialize(problem, x0, params, solver=solver)
+        step = jax.jit(solver.step)
+        while solver.terminate(state) == -1:
+            state = step(problem, params, state)
+        solution = jaxmpc.finalize(problem, x0, params, state, solver=solver)
+
+    That is `solve`, but for what the driver does: it holds the solver's `max_iterations`, and
+    stops where a number of the state is NaN. The loop may stop whenever it wants.
+
+    Args:
+        problem, x0, params, controls, states, warm_start: as for `solve`.
+        solver: the one whose `step` is called; None is what `solve` would pick,
+            `jaxmpc.default_solver(problem)`.
+
+    Returns:
+        A pytree of arrays of fixed structure, which `solver.step` takes and returns. Without
+        derivatives: `finalize` attaches those of the solution.
+
+    Raises:
+        TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+    """
+    owner = "jaxmpc.initialize"
+    x0 = check_arguments(owner, problem, x0, controls, states, warm_start, solver)
+    solver = solver or default_solver(problem)
+    problem, params, lasting = self_contained(problem, x0, params)
+    check_warm_start(owner, problem, x0, params, warm_start)
+    function = _initialize_compiled if lasting else _initialize
+    return function(Split.of(solver), problem, x0, params, guess_of(controls, states, warm_start))
+
+
+def finalize(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    state: Any,
+    *,
+    solver: Solver | None = None,
+    adjoint: ImplicitAdjoint = ImplicitAdjoint(),
+) -> Solution:
+    """The solution that a solver's state has found so far, differentiable as that of `solve`.
+
+    Args:
+        problem, x0, params, solver: those of `initialize`.
+        state: what `solver.step` returned last.
+        adjoint: how the solution is differentiated.
+
+    Returns:
+        The last point that was judged. Before the solver has terminated its status is
+        `max_iterations`, and its residuals say how far it has come.
+
+    Raises:
+        TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+    """
+    owner = "jaxmpc.finalize"
+    x0 = check_arguments(owner, problem, x0, None, None, None, solver)
+    check_type(owner, "adjoint", adjoint, ImplicitAdjoint)
+    solver = solver or default_solver(problem)
+    problem, params, lasting = self_contained(problem, x0, params)
+    function = _finalize_compiled if lasting else _finalize
+    with forward_mode_explained():
+        return function(Split.of(solver), adjoint, problem, x0, params, state)
 
 
 @contextlib.contextmanager
@@ -95,28 +175,45 @@ def default_solver(problem: Problem) -> SQP | InteriorPoint:
     return InteriorPoint() if problem.has_general_constraints else SQP()
 
 
-def guess_of(solver, controls, states, warm_start: Solution | None) -> tuple:
-    """The parts of a guess that the solver uses; None where nothing is known."""
-    dual = None
+def guess_of(controls, states, warm_start: Solution | None) -> tuple:
+    """The parts of a guess; None where nothing is known."""
+    warm = None
     if warm_start is not None:
         controls = warm_start.controls if controls is None else controls
-        if not isinstance(solver, ILQR):
-            states = warm_start.states if states is None else states
-            dual = WarmStart(
-                warm_start.costates, warm_start.multipliers, warm_start.scales, warm_start.converged
-            )
-    return controls, states, dual
+        warm = WarmStart(
+            warm_start.states,
+            warm_start.costates,
+            warm_start.multipliers,
+            warm_start.scales,
+            warm_start.converged,
+        )
+    return controls, states, warm
 
 
-def _solve(solver, adjoint, problem: Problem, x0, params, guess) -> Solution:
+def _solve(split: Split, adjoint, problem: Problem, x0, params, guess) -> Solution:
     guess = full_guess(problem, x0, guess)
     given = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
-        return unroll(solver, problem, x0, params, guess, adjoint.iterations)
+        return unroll(split.whole(), problem, x0, params, guess, adjoint.iterations)
+    solver = jax.lax.stop_gradient(split).whole()
     return attached(adjoint, given, run(solver, *jax.lax.stop_gradient(given), guess))
 
 
-_compiled = jax.jit(_solve)
+def _initialize(split: Split, problem: Problem, x0, params, guess):
+    problem, x0, params, guess = jax.lax.stop_gradient((problem, x0, params, guess))
+    return split.whole().init(problem, x0, params, full_guess(problem, x0, guess))
+
+
+def _finalize(split: Split, adjoint, problem: Problem, x0, params, state) -> Solution:
+    solver, given = split.whole(), (problem, x0, params)
+    constants = jax.lax.stop_gradient((problem, params, state))
+    point = solver.postprocess(*constants)
+    return attached(
+        adjoint, given, point.ended(checked_status(solver, constants[-1]), point.iterations)
+    )
+
+
+_compiled, _initialize_compiled, _finalize_compiled = map(jax.jit, (_solve, _initialize, _finalize))
 
 
 def attached(adjoint: ImplicitAdjoint, given: tuple, point: Solution) -> Solution:
@@ -128,12 +225,18 @@ def attached(adjoint: ImplicitAdjoint, given: tuple, point: Solution) -> Solutio
 
 def full_guess(problem: Problem, x0, guess) -> Guess:
     """A full guess without derivatives and without numbers that are not finite."""
-    controls, states, dual = guess
+    controls, states, warm = guess
     shape = (problem.horizon, problem.control_dim)
     controls = jnp.zeros_like(x0, shape=shape) if controls is None else controls
     controls = jnp.asarray(controls, x0.dtype)
     controls = jnp.where(jnp.isfinite(controls), controls, 0.0)
     if states is not None:
-        states = jnp.asarray(states, x0.dtype)
-        states = jnp.where(jnp.isfinite(states), states, x0)
-    return Guess(*jax.lax.stop_gradient((controls, states, dual)))
+        states = _finite_states(states, x0)
+    if warm is not None:
+        warm = warm._replace(states=_finite_states(warm.states, x0))
+    return Guess(*jax.lax.stop_gradient((controls, states, warm)))
+
+
+def _finite_states(states, x0):
+    states = jnp.asarray(states, x0.dtype)
+    return jnp.where(jnp.isfinite(states), states, x0)

@@ -23,7 +23,7 @@ FLOORS = [
     ["costs", "integrators", "models", "trajectory"],
     ["reformulations"],
     ["solvers.loop", "solvers.options"],
-    ["solvers.report", "solvers.start"],
+    ["solvers.evaluation", "solvers.report", "solvers.start"],
     ["solvers.multiple_shooting"],
     ["solvers.ilqr", "solvers.interior_point", "solvers.sqp"],
     ["derivatives"],

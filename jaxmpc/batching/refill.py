@@ -23,13 +23,16 @@ _IDLE = 1 / 8
 _LANES, _LANES_ELSEWHERE = {"cpu": 16}, 4096
 
 
+RUNNING = -1
+
+
 class Iteration(NamedTuple):
     """What is iterated for an element: pure functions of its data and of a state pytree."""
 
-    start: Callable  # element -> state
+    init: Callable  # element -> state
     step: Callable  # element, state -> state
-    running: Callable  # state -> bool
-    finish: Callable  # element, state -> result
+    terminate: Callable  # state -> int, RUNNING (-1) until it has ended
+    postprocess: Callable  # element, state -> result
 
 
 class _Lanes(NamedTuple):
@@ -60,18 +63,20 @@ def refilled(alone: Iteration, together: Iteration) -> Callable[[PyTree], PyTree
     @jax.custom_batching.custom_vmap
     def run(element):
         state = jax.lax.while_loop(
-            alone.running, partial(alone.step, element), alone.start(element)
+            lambda state: alone.terminate(state) == RUNNING,
+            partial(alone.step, element),
+            alone.init(element),
         )
-        return alone.finish(element, state)
+        return alone.postprocess(element, state)
 
     @run.def_vmap
     def run_batch(size, batched, element):
         own, shared = eqx.partition(element, batched[0])
         iteration = Iteration(
-            start=lambda own: together.start(eqx.combine(own, shared)),
+            init=lambda own: together.init(eqx.combine(own, shared)),
             step=lambda own, state: together.step(eqx.combine(own, shared), state),
-            running=together.running,
-            finish=lambda own, state: together.finish(eqx.combine(own, shared), state),
+            terminate=together.terminate,
+            postprocess=lambda own, state: together.postprocess(eqx.combine(own, shared), state),
         )
         lanes = _LANES.get(jax.default_backend(), _LANES_ELSEWHERE)
         results, _ = run_many(iteration, own, lanes)
@@ -81,7 +86,7 @@ def refilled(alone: Iteration, together: Iteration) -> Callable[[PyTree], PyTree
 
 
 def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree, Int[Array, ""]]:
-    """Iterate for each element until it is no longer running.
+    """Iterate for each element until it has ended.
 
     Args:
         iteration: the four functions.
@@ -94,7 +99,10 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     """
     size = jax.tree.leaves(elements)[0].shape[0]
     lanes = min(lanes, size)
-    start, step, running, finish = iteration
+    init, step, terminate, postprocess = iteration
+
+    def running(state):
+        return terminate(state) == RUNNING
 
     def advance(element, state):
         new = step(element, state)
@@ -107,7 +115,7 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     def refill(queue: _Queue) -> _Queue:
         owner, element, state = queue.lanes
         free = idle(owner, state)
-        done = jax.vmap(finish)(element, state)
+        done = jax.vmap(postprocess)(element, state)
         place = jnp.where(free, owner, size)  # `size` is outside, and dropped
         results = jax.tree.map(
             lambda kept, new: kept.at[place].set(new, mode="drop"), queue.results, done
@@ -115,7 +123,7 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
         number = jnp.cumsum(free, dtype=owner.dtype)
         owner = jnp.where(free, jnp.minimum(queue.waiting + number - 1, size), owner)
         element = _taken(elements, jnp.minimum(owner, size - 1))
-        state = trees.where(free, jax.vmap(start)(element), state)
+        state = trees.where(free, jax.vmap(init)(element), state)
         waiting = jnp.minimum(queue.waiting + number[-1], size)
         return queue._replace(lanes=_Lanes(owner, element, state), waiting=waiting, results=results)
 
@@ -137,12 +145,12 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     queue = jax.lax.while_loop(
         lambda queue: (queue.waiting < size) | jnp.any(queue.lanes.owner < size),
         lambda queue: refill(work(queue)),
-        _empty(start, finish, elements, size, lanes),
+        _empty(init, postprocess, elements, size, lanes),
     )
     return queue.results, queue.steps
 
 
-def _empty(start, finish, elements, size: int, lanes: int) -> _Queue:
+def _empty(init, postprocess, elements, size: int, lanes: int) -> _Queue:
     """Lanes without owners, and room for the results."""
     first = _taken(elements, jnp.zeros(lanes, jnp.int32))
     like = jax.tree.leaves(first)[0]
@@ -151,8 +159,8 @@ def _empty(start, finish, elements, size: int, lanes: int) -> _Queue:
         return jnp.zeros_like(like, shape=(number, *shape.shape), dtype=shape.dtype)
 
     one = _taken(elements, 0)
-    state = jax.eval_shape(start, one)
-    result = jax.eval_shape(finish, one, state)
+    state = jax.eval_shape(init, one)
+    result = jax.eval_shape(postprocess, one, state)
     count = jnp.zeros_like(like, shape=(), dtype=jnp.int32)
     nobody = jnp.full_like(like, size, shape=(lanes,), dtype=jnp.int32)
     return _Queue(

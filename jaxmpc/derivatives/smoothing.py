@@ -69,11 +69,11 @@ def central_path(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) 
     kappa = adjoint.smoothing
     instance = jax.lax.stop_gradient(instance)
     converged = point.status == Status.converged
-    dual = WarmStart(point.costates, point.multipliers, point.scales, converged)
+    warm = WarmStart(point.states, point.costates, point.multipliers, point.scales, converged)
     # Near a kink the derivative's relative error is that of the residual in units of kappa.
     tolerance = float(jnp.finfo(instance.x0.dtype).eps) ** 0.7
     solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
-    guess = jax.lax.stop_gradient(Guess(point.controls, point.states, dual))
+    guess = jax.lax.stop_gradient(Guess(point.controls, warm=warm))
     central = run(solver, *instance[:3], guess)
     status = jnp.where(converged, central.status, point.status)
     return _as_of_path(instance, dataclasses.replace(central, status=status))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -19,15 +19,21 @@ class ParametricFunction:
 
 
 @jax.tree_util.register_pytree_node_class
-class SplitFunction(ParametricFunction):
-    """A callable pytree (an Equinox module, say): its arrays, and the static rest."""
+class Split:
+    """Any pytree as one whose leaves are arrays: them, and the static rest."""
 
     def __init__(self, arrays, static: "StaticTree"):
         self.arrays, self.static = arrays, static
 
-    def __call__(self, *args):
-        """Call the whole function."""
-        return eqx.combine(self.arrays, self.static.tree())(*args)
+    @classmethod
+    def of(cls, tree) -> Self:
+        """Take the arrays out."""
+        arrays, static = eqx.partition(tree, _is_array)
+        return cls(arrays, StaticTree.of(static))
+
+    def whole(self) -> Any:
+        """The tree again."""
+        return eqx.combine(self.arrays, self.static.tree())
 
     def tree_flatten(self):
         """The arrays are the only child."""
@@ -37,6 +43,15 @@ class SplitFunction(ParametricFunction):
     def tree_unflatten(cls, static, children):
         """The inverse of `tree_flatten`."""
         return cls(children[0], static)
+
+
+@jax.tree_util.register_pytree_node_class
+class SplitFunction(Split, ParametricFunction):
+    """A callable pytree (an Equinox module, say)."""
+
+    def __call__(self, *args):
+        """Call the whole function."""
+        return self.whole()(*args)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -93,10 +108,8 @@ def parametric(function: Callable | None) -> Callable | None:
     """The function; as a `ParametricFunction` if it is a pytree with arrays in it."""
     if function is None or isinstance(function, ParametricFunction):
         return function
-    arrays, static = eqx.partition(function, _is_array)
-    if not jax.tree.leaves(arrays):
-        return function
-    return SplitFunction(arrays, StaticTree.of(static))
+    split = SplitFunction.of(function)
+    return split if jax.tree.leaves(split.arrays) else function
 
 
 def _is_array(leaf) -> bool:

@@ -1,6 +1,5 @@
-"""The one outer loop: four pure functions make a solver, this runs them."""
+"""The open seat: four pure functions make a solver, and the one driver that iterates it."""
 
-import dataclasses
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -8,15 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
+from jaxmpc.batching.refill import RUNNING as RUNNING
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Multipliers, Scales, Solution
-
-RUNNING = -1
+from jaxmpc.solution import Multipliers, Scales, Solution, Status
 
 
 class WarmStart(NamedTuple):
-    """The dual part of an earlier solution, its scales, and whether it can be trusted."""
+    """An earlier solution, and whether its dual part can be trusted."""
 
+    states: Float[Array, "T1 n"]
     costates: Float[Array, "T1 n"]
     multipliers: Multipliers
     scales: Scales
@@ -27,64 +26,130 @@ class Guess(NamedTuple):
     """Where a solver starts; `states` may violate the dynamics, or be None."""
 
     controls: Float[Array, "T m"]
-    states: Float[Array, "T1 n"] | None
-    dual: WarmStart | None = None
+    states: Float[Array, "T1 n"] | None = None
+    warm: WarmStart | None = None
 
 
 @runtime_checkable
 class Solver(Protocol):
-    """A solver is a small static configuration with four pure functions over a state pytree.
+    """A solver is a small configuration with four pure functions over a state pytree.
 
-    `init` makes the first state, `step` improves it, `terminate` returns a `Status` or RUNNING
-    (-1), `postprocess` reads the result off. Who owns the loop calls `init` and `step` herself.
+    Whatever has these goes into `solve`, `solve_batch`, `initialize` and `learning`, and what it
+    returns is differentiated by the KKT conditions at the returned point. The driver counts the
+    steps and holds the limit. A state in which a number is NaN ends as `non_finite`: what is not
+    known yet is better inf. A solver that cannot solve a problem says so in `init`, by a
+    ValueError.
+
+    Attributes:
+        max_iterations: how many steps may be taken.
     """
 
-    def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Any:
-        """The first state."""
+    @property
+    def max_iterations(self) -> int:
+        """How many steps may be taken."""
+        ...
+
+    def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess) -> Any:
+        """The first state: a pytree of arrays of fixed structure.
+
+        `guess` has `controls` [T, m], finite but not always within their bounds, `states`
+        [T+1, n] or None, and `warm`, the states and the dual part of an earlier solution, or None.
+        """
         ...
 
     def step(self, problem: Problem, params: PyTree, state: Any) -> Any:
-        """An improved state."""
+        """An improved state. One after the last that was allowed only has to judge it."""
         ...
 
     def terminate(self, state: Any) -> Int[Array, ""]:
-        """A `Status`, or RUNNING."""
+        """A `Status`, or -1 for as long as there is something left to do."""
         ...
 
     def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Solution:
-        """What the state says about the problem."""
+        """The last point that was judged, with what was found there (see `evaluate`).
+
+        The driver puts its own status and number of iterations in.
+        """
         ...
 
 
+class Progress(NamedTuple):
+    """The state of a solver, and how often it was stepped."""
+
+    state: Any
+    steps: Int[Array, ""]
+
+
+class Driver(NamedTuple):
+    """A solver together with what its loop has to know: itself four functions, of `Progress`."""
+
+    solver: Solver
+    limit: int
+
+    def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Progress:
+        """The solver's first state."""
+        state = self.solver.init(problem, x0, params, guess)
+        return Progress(state, jnp.zeros_like(x0, shape=(), dtype=jnp.int32))
+
+    def step(self, problem: Problem, params: PyTree, progress: Progress) -> Progress:
+        """One step, which counts."""
+        return Progress(self.solver.step(problem, params, progress.state), progress.steps + 1)
+
+    def terminate(self, progress: Progress) -> Int[Array, ""]:
+        """The solver's status, or that of the driver."""
+        status = checked_status(self.solver, progress.state)
+        # One step more than the limit is run: it judges the last point.
+        ended = (status == RUNNING) & (progress.steps > self.limit)
+        return jnp.where(ended, Status.max_iterations, status).astype(jnp.int32)
+
+    def postprocess(self, problem: Problem, params: PyTree, progress: Progress) -> Solution:
+        """The solver's result, with the driver's status and count."""
+        solution = self.solver.postprocess(problem, params, progress.state)
+        return solution.ended(self.terminate(progress), iterations_after(progress.steps))
+
+
+def iterations_after(steps: Int[Array, ""]) -> Int[Array, ""]:
+    """The number of iterations that led to the last judged point: the step that judges is none."""
+    return jnp.maximum(steps - 1, 0)
+
+
+def checked_status(solver: Solver, state: Any) -> Int[Array, ""]:
+    """A solver's status; `non_finite` where it is running and a number of its state is NaN."""
+    status = solver.terminate(state)
+    lost = (status == RUNNING) & _any_nan(state)
+    return jnp.where(lost, Status.non_finite, status).astype(jnp.int32)
+
+
 def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> Solution:
-    """Step until the solver terminates."""
-    state = solver.init(problem, x0, params, guess)
-    state = jax.lax.while_loop(
-        lambda state: solver.terminate(state) == RUNNING,
-        lambda state: solver.step(problem, params, state),
-        state,
+    """Step until the solver terminates, or the limit is reached."""
+    driver = Driver(solver, solver.max_iterations)
+    progress = jax.lax.while_loop(
+        lambda progress: driver.terminate(progress) == RUNNING,
+        lambda progress: driver.step(problem, params, progress),
+        driver.init(problem, x0, params, guess),
     )
-    return solver.postprocess(problem, params, state)
+    return driver.postprocess(problem, params, progress)
 
 
-def unroll(solver: Any, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
-    """A fixed number of steps, differentiable in reverse mode; finished states stay as they are.
+def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
+    """A fixed number of steps, differentiable in reverse mode; finished states stay as they are."""
+    driver = Driver(solver, min(length, solver.max_iterations))
 
-    One more step than `length` is run, which judges the last point.
-    """
-    solver = dataclasses.replace(solver, max_iterations=min(length, solver.max_iterations))
+    def step(progress, _):
+        going = driver.terminate(progress) == RUNNING
+        return trees.where(going, driver.step(problem, params, progress), progress), None
 
-    def step(state, _):
-        going = solver.terminate(state) == RUNNING
-        new = solver.step(problem, params, state)
-        return trees.where(going, new, state), None
-
-    state = solver.init(problem, x0, params, guess)
-    state, _ = jax.lax.scan(step, state, None, length=length + 1)
-    return solver.postprocess(problem, params, state)
+    progress = driver.init(problem, x0, params, guess)
+    progress, _ = jax.lax.scan(step, progress, None, length=driver.limit + 1)
+    return driver.postprocess(problem, params, progress)
 
 
 def finite(*trees: PyTree) -> Bool[Array, ""]:
     """Whether every number in the trees is finite."""
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(trees)]
     return jnp.all(jnp.stack(leaves))
+
+
+def _any_nan(tree: PyTree) -> Bool[Array, ""]:
+    numbers = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in numbers]))

@@ -21,7 +21,7 @@ def print_iteration(state, search):
     taken = search.accepted & (state.status == RUNNING)
     jax.debug.callback(
         row,
-        state.iterations,
+        state.steps,
         state.nominal.cost,
         state.conditions.residuals.stationarity,
         jnp.where(taken, search.step_size, 0.0),
@@ -49,7 +49,7 @@ def print_sqp(state, cost, residuals, proximal, step_size):
             f"{residuals.feasibility:14.3e} {step:>10} {proximal:9.1e}"
         )
 
-    jax.debug.callback(row, state.iterations, cost, residuals, proximal, step_size, ordered=False)
+    jax.debug.callback(row, state.steps, cost, residuals, proximal, step_size, ordered=False)
 
 
 _INTERIOR_POINT = (
@@ -73,7 +73,7 @@ def print_interior_point(state, cost, residuals, infeasibility, mu, step_size):
 
     jax.debug.callback(
         row,
-        state.iterations,
+        state.steps,
         cost,
         residuals.stationarity,
         infeasibility,

@@ -44,14 +44,26 @@ def begin(
     guess: Guess,
 ) -> tuple[Float[Array, "T1 n"], Linearization, Scales]:
     """The guessed states, or those that the controls lead to, what is linear there, its scales."""
-    if guess.states is None:
+    given = guess.states
+    if given is None and guess.warm is not None:
+        given = guess.warm.states
+    if given is None:
         states = starting_states(problem, params, open_loop(problem, x0, params, controls))
     else:
-        states = guess.states.at[0].set(x0)
+        states = given.at[0].set(x0)
     linear = linearize(problem, states, controls, params)
     scales = scales_of(problem, params, states, controls, linear)
-    if guess.dual is not None:  # near rest a trajectory by itself says little of the scales
-        known = guess.dual.usable
-        larger = jax.tree.map(jnp.maximum, scales, guess.dual.scales)
+    if guess.warm is not None:  # near rest a trajectory by itself says little of the scales
+        known = guess.warm.usable
+        larger = jax.tree.map(jnp.maximum, scales, guess.warm.scales)
         scales = trees.where(known, larger, scales)
     return states, linear, scales
+
+
+def refuse_general_constraints(solver: str, problem: Problem):
+    """Raise for a problem with more constraints than control bounds."""
+    if problem.has_general_constraints:
+        raise ValueError(
+            f"jaxmpc: solver is {solver}, which has no constraints but control_bounds; for this "
+            "problem leave solver out, or use InteriorPoint."
+        )

@@ -153,7 +153,7 @@ def test_a_float64_parameter_in_a_float32_problem():
         ({"states": np.zeros((5, 2), bool)}, TypeError, ["states", "floating", "bool"]),
         ({"warm_start": np.zeros((4, 2))}, TypeError, ["warm_start", "Solution", "ndarray"]),
         ({"solver": "ilqr"}, TypeError, ["solver", "ILQR", "str"]),
-        ({"solver": ILQR}, TypeError, ["solver", "ILQR", "type"]),
+        ({"solver": ILQR}, TypeError, ["solver", "ILQR()", "class"]),
         ({"adjoint": "implicit"}, TypeError, ["adjoint", "ImplicitAdjoint", "str"]),
         ({"adjoint": None}, TypeError, ["adjoint", "ImplicitAdjoint", "None"]),
         ({"problem": dynamics}, TypeError, ["problem", "Problem", "function"]),

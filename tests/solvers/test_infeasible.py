@@ -60,7 +60,7 @@ def test_searches_that_fail_say_infeasible_only_where_there_is_a_constraint(boun
     state = solver.init(problem, GOOD, None, Guess(jnp.zeros((20, 1)), None, None))
     state = state._replace(failures=jnp.array(99, jnp.int32))
     verdict = Verdict(*[jnp.array(False)] * len(Verdict._fields))._replace(infeasible=True)
-    assert status_of(state, verdict, 500) == status
+    assert status_of(state, verdict) == status
 
 
 def test_a_goal_that_cannot_be_reached():

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmpc import trees
-from jaxmpc.batching.refill import Iteration
+from jaxmpc.batching.refill import RUNNING, Iteration
 from jaxmpc.lq.bounds import pivoting
 from jaxmpc.lq.bounds.pivoting import Pivoting, exchange, preferred_sides
 from jaxmpc.lq.differentiable import control_gradient
@@ -89,16 +89,16 @@ def search(recursion: Recursion, exchanges: int) -> Iteration:
     `exchanges`: how many sides to try from the guess before the interior point takes over.
     """
     return Iteration(
-        start=start,
+        init=start,
         step=lambda question, search: trip(recursion, exchanges, question, search)[0],
-        running=lambda search: search.phase < _DONE,
-        finish=lambda _, search: Answer(search.pivoting.side, search.phase == _DONE),
+        terminate=terminate,
+        postprocess=lambda _, search: Answer(search.pivoting.side, search.phase == _DONE),
     )
 
 
-def ended(search: Search) -> Bool[Array, ""]:
-    """Whether there is nothing left to try."""
-    return search.phase >= _DONE
+def terminate(search: Search) -> Int[Array, ""]:
+    """RUNNING, until there is nothing left to try."""
+    return jnp.where(search.phase >= _DONE, search.phase, RUNNING)
 
 
 def failed(search: Search) -> Bool[Array, ""]:

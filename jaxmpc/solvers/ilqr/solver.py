@@ -12,7 +12,6 @@ from jaxmpc.checks import check_bool, check_choice, check_positive
 from jaxmpc.lq.bounds.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.bounds.parallel_policy import bounded_policy
 from jaxmpc.lq.riccati.choice import CHOICES, SEQUENTIAL, choose
-from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solution import (
     Gains,
@@ -23,21 +22,20 @@ from jaxmpc.solution import (
     multipliers_of_bounds,
     no_violations,
 )
+from jaxmpc.solvers.evaluation import Conditions, conditions_at
 from jaxmpc.solvers.ilqr import regularization
 from jaxmpc.solvers.ilqr.feasible_start import STEPS, feasible_start
 from jaxmpc.solvers.ilqr.line_search import Search, line_search
 from jaxmpc.solvers.ilqr.regularization import Regularization, convexify_expansion
-from jaxmpc.solvers.loop import RUNNING, Guess, finite
+from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
 from jaxmpc.solvers.options import WORKING_PRECISION, default_tolerance, small_step
 from jaxmpc.solvers.report import print_iteration
-from jaxmpc.solvers.start import starting_states
+from jaxmpc.solvers.start import refuse_general_constraints, starting_states
 from jaxmpc.trajectory import (
     BoundMultipliers,
     Linearization,
     Trajectory,
-    costates,
     falls_without_limit,
-    kkt_residuals,
     lagrangian_hessian,
     linearize,
     lq_model,
@@ -47,25 +45,17 @@ from jaxmpc.trajectory import (
 )
 
 
-class Conditions(NamedTuple):
-    """The KKT conditions at a trajectory: how far from optimal it is."""
-
-    costates: Float[Array, "T1 n"]
-    multipliers: BoundMultipliers
-    residuals: Residuals
-
-
 class ILQRState(NamedTuple):
-    """The nominal trajectory, and the one before with its conditions (to go back to)."""
+    """The nominal trajectory, and the one before, which was judged: the result so far."""
 
     nominal: Trajectory
     previous: Trajectory
-    conditions: Conditions  # of `previous`; of `nominal` once the solver has terminated
-    gains: Gains  # the last policy
+    conditions: Conditions  # of `previous`
+    gains: Gains  # the policy around `previous`
     regularization: Regularization
     scales: Scales
     within_rounding: Bool[Array, ""]
-    iterations: Int[Array, ""]
+    steps: Int[Array, ""]
     status: Int[Array, ""]
 
 
@@ -113,11 +103,11 @@ class ILQR:
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """The first nominal trajectory: that of the guessed controls, or one from guessed states.
 
-        The multiple-shooting steps that guessed states take count as iterations.
+        The few multiple-shooting steps that guessed states take count for no iterations.
         """
+        refuse_general_constraints("ILQR", problem)
         lower, upper = problem.limits(x0.dtype)
         controls = jnp.clip(guess.controls, lower, upper)
-        start_steps = 0
         nominal = open_loop(problem, x0, params, controls)
         if guess.states is None:
             states = starting_states(problem, params, nominal)  # for the scales alone
@@ -126,12 +116,10 @@ class ILQR:
         linearization = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linearization)
         if guess.states is not None:
-            start_steps = min(STEPS, self.max_iterations)
-            given = (problem, x0, params, states, controls)
-            nominal = feasible_start(*given, start_steps, scales)
+            nominal = feasible_start(problem, x0, params, states, controls, STEPS, scales)
         zeros = jnp.zeros_like(nominal.controls)
         infinite = jnp.full_like(nominal.cost, jnp.inf)
-        iterations = jnp.full_like(nominal.cost, start_steps, dtype=jnp.int32)
+        steps = jnp.zeros_like(nominal.cost, dtype=jnp.int32)
         possible = jnp.all(lower <= upper)  # False for NaN
         return ILQRState(
             nominal=nominal,
@@ -144,8 +132,8 @@ class ILQR:
             gains=Gains(zeros, zeros[:, :, None] * x0),
             regularization=regularization.start(self.hessian, x0),
             scales=scales,
-            within_rounding=iterations < 0,
-            iterations=iterations,
+            within_rounding=steps < 0,
+            steps=steps,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
 
@@ -166,33 +154,30 @@ class ILQR:
         return state.status
 
     def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Solution:
-        """The nominal trajectory with the conditions measured at it."""
-        tolerance = default_tolerance(self.tolerance, state.nominal.cost.dtype)
+        """The last judged trajectory with the conditions measured at it."""
+        judged = state.previous
+        tolerance = default_tolerance(self.tolerance, judged.cost.dtype)
         return Solution(
-            states=state.nominal.states,
-            controls=state.nominal.controls,
+            states=judged.states,
+            controls=judged.controls,
             costates=state.conditions.costates,
-            multipliers=multipliers_of_bounds(*state.conditions.multipliers, state.nominal.states),
-            violations=no_violations(state.nominal.states),
+            multipliers=multipliers_of_bounds(*state.conditions.multipliers, judged.states),
+            violations=no_violations(judged.states),
             residuals=state.conditions.residuals,
-            tolerance=jnp.full_like(state.nominal.cost, tolerance),
-            scales=scales_now(problem, state.scales, state.nominal.magnitude),
-            cost=state.nominal.cost,
+            tolerance=jnp.full_like(judged.cost, tolerance),
+            scales=scales_now(problem, state.scales, judged.magnitude),
+            cost=judged.cost,
             gains=state.gains,
             status=state.status,
-            iterations=state.iterations,
+            iterations=iterations_after(state.steps),
         )
 
     def _judge(self, problem: Problem, state: ILQRState, linearization) -> ILQRState:
         nominal = state.nominal
-        costate = costates(linearization)
-        gradient = linearization.r + stagewise_transposed(linearization.B, costate[1:])
-        lower, upper = problem.limits(nominal.cost.dtype)
         scales = scales_now(problem, state.scales, nominal.magnitude)
-        residuals, multipliers = kkt_residuals(
-            gradient, nominal.controls, costate, lower, upper, scales
-        )
-        conditions = Conditions(costate, multipliers, residuals)
+        conditions = conditions_at(problem, nominal, linearization, scales)
+        residuals = conditions.residuals.if_sound(finite(nominal.cost, linearization))
+        conditions = conditions._replace(residuals=residuals)
         tolerance = default_tolerance(self.tolerance, nominal.cost.dtype)
         # A step whose gain is lost in the cost's rounding is judged by the residual instead.
         stalled = state.within_rounding & ~(
@@ -200,15 +185,12 @@ class ILQR:
         )
         kept = (nominal, conditions)
         kept = trees.where(stalled, (state.previous, state.conditions), kept)
-        status = jnp.where(state.iterations >= self.max_iterations, Status.max_iterations, RUNNING)
         near = kept[1].residuals.largest() <= WORKING_PRECISION * tolerance
         ending = jnp.where(near, Status.converged, Status.line_search_failed)
-        status = jnp.where(stalled, ending, status)
+        status = jnp.where(stalled, ending, RUNNING)
         status = jnp.where(residuals.largest() <= tolerance, Status.converged, status)
         boundless = falls_without_limit(problem, state.scales, nominal.cost)
-        status = jnp.where(boundless, Status.unbounded, status)
-        sound = finite(nominal.cost, linearization)
-        status = jnp.where(sound, status, Status.non_finite).astype(jnp.int32)
+        status = jnp.where(boundless, Status.unbounded, status).astype(jnp.int32)
         status = jnp.where(state.status == RUNNING, status, state.status)
         return state._replace(nominal=kept[0], conditions=kept[1], status=status)
 
@@ -276,6 +258,6 @@ class ILQR:
             gains=Gains(policy.k, policy.K),
             regularization=updated,
             within_rounding=accepted & search.within_rounding & ~provisional,
-            iterations=state.iterations + running,
+            steps=state.steps + 1,
             status=status,
         )

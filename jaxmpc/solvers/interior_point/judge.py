@@ -10,6 +10,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Residuals, Scales
 from jaxmpc.solvers.interior_point.barrier_parameter import lowered
 from jaxmpc.solvers.interior_point.state import InteriorPointState
+from jaxmpc.solvers.loop import finite
 from jaxmpc.solvers.multiple_shooting.iterate import Values, evaluate, units_of
 from jaxmpc.solvers.multiple_shooting.merit import optimality, violation_of_hard
 from jaxmpc.solvers.multiple_shooting.model import Expansion, expand
@@ -51,7 +52,7 @@ def judge(
     units = units_of(problem, point.states[0], scales)
     there = optimality(expansion, point, values, setting._replace(units=units))
     last_mu = barrier / state.scales.cost * setting.unit
-    residuals = there.residuals(last_mu, unit)
+    residuals = there.residuals(last_mu, unit).if_sound(finite(values, expansion))
     sharp, wanted_mu = sharper(tolerance, state.mu.dtype), tolerance * unit
     least = jnp.maximum(last_mu, sharp * unit / 10)
     return Judged(

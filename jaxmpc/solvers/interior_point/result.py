@@ -1,4 +1,4 @@
-"""What the last iterate says of the problem, in the units of the problem."""
+"""What the last judged iterate says of the problem, in the units of the problem."""
 
 import jax.numpy as jnp
 
@@ -22,13 +22,13 @@ def on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multiplie
 
 def multipliers_of(problem: Problem, params, state: InteriorPointState) -> Multipliers:
     """All of them, those of the rows and of fixed controls."""
-    setting, point = state.setting(), state.point
-    unit = state.unit_of_multipliers()
-    rows = setting.present.unflat(point.multipliers() * unit)
+    point, _, unit, held, *_ = state.result
+    held = held * unit
+    rows = state.original.present.unflat(point.multipliers() * unit)
     none = jnp.zeros_like(point.controls)
     parts = split(problem, point.states[0], params, rows)
     multipliers = multipliers_of_bounds(none, none, point.states)._replace(**parts)
-    held = state.held * unit  # fixed controls have no rows
+    # Fixed controls have no rows.
     return multipliers._replace(
         lower=multipliers.lower + jnp.maximum(held, 0.0),
         upper=multipliers.upper + jnp.maximum(-held, 0.0),

@@ -18,9 +18,9 @@ from jaxmpc.solvers.interior_point.convex_factor import convex_factor
 from jaxmpc.solvers.interior_point.judge import Judged, judge
 from jaxmpc.solvers.interior_point.result import multipliers_of, on_bounds
 from jaxmpc.solvers.interior_point.start import WARM_MU, inside, near_solution, worth_of_cost
-from jaxmpc.solvers.interior_point.state import InteriorPointState
+from jaxmpc.solvers.interior_point.state import InteriorPointState, Result
 from jaxmpc.solvers.interior_point.verdict import Newton, Verdict, decide, status_of
-from jaxmpc.solvers.loop import RUNNING, Guess, finite
+from jaxmpc.solvers.loop import RUNNING, Guess, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter_search import Model, Search, filter_search, no_box
 from jaxmpc.solvers.multiple_shooting.iterate import (
@@ -104,25 +104,31 @@ class InteriorPoint:
         rows = rows_along(problem, states, controls, params).flat()
         rows = jnp.where(setting.present.flat(), rows, 0.0)
         point = around(setting, states, controls, rows, one)
-        if guess.dual is not None:
-            warm = near_solution(problem, setting, point, rows, guess.dual)
-            point = trees.where(guess.dual.usable, warm, point)
+        if guess.warm is not None:
+            warm = near_solution(problem, setting, point, rows, guess.warm)
+            point = trees.where(guess.warm.usable, warm, point)
         values = evaluate(problem, params, setting, point)
         mu = START_MU * one
-        if guess.states is not None:
+        if guess.states is not None or guess.warm is not None:
             plan = violation_of_hard(setting, setting, point, values) <= _PLAN
             mu = jnp.where(plan, _PLAN_MU, mu)
-        if guess.dual is not None:
-            mu = jnp.where(guess.dual.usable, WARM_MU, mu)
+        if guess.warm is not None:
+            mu = jnp.where(guess.warm.usable, WARM_MU, mu)
         zeros = jnp.zeros_like(controls)
         count = jnp.zeros_like(one, dtype=jnp.int32)
-        status = jnp.where(possible, RUNNING, Status.infeasible)
-        status = jnp.where(finite(values, linear), status, Status.non_finite)
+        result = Result(
+            point=point,
+            scales=scales,
+            unit=scales.cost / setting.unit,
+            held=zeros,
+            residuals=Residuals(*[jnp.inf * one] * 3),
+            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
+            cost=values.cost + values.penalty / setting.scale,
+        )
         return InteriorPointState(
             scales=scales,
-            judged=scales,
             point=point,
-            previous=point,
+            result=result,
             met=count > 0,
             nearly=count,
             still=count > 0,
@@ -135,12 +141,8 @@ class InteriorPoint:
             proximal=restoration.FIRST_PROXIMAL * one,
             memory=filters.empty(values.total(setting.units)),
             failures=count,
-            residuals=Residuals(*[jnp.inf * one] * 3),
-            held=zeros,
-            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
-            cost=values.cost + values.penalty / setting.scale,
-            iterations=count,
-            status=status.astype(jnp.int32),
+            steps=count,
+            status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
 
     def step(self, problem: Problem, params: PyTree, state: InteriorPointState):
@@ -152,7 +154,7 @@ class InteriorPoint:
         memory = state.memory._replace(length=emptied)  # of another barrier problem
         given = (problem, params, state.setting(), memory, state.point)
         search = filter_search(*given, judged.values, newton.model)
-        found = decide(state, judged, newton, search, tolerance, self.max_iterations)
+        found = decide(state, judged, newton, search, tolerance)
         following = self._advance(problem, state, judged, newton, search, found)
         memory = filters.remember(memory, search.now, found.moves & ~search.by_objective)
         following = self._restore(state, following._replace(memory=memory), judged, found)
@@ -163,28 +165,28 @@ class InteriorPoint:
         return state.status
 
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Solution:
-        """The last iterate in the units of the problem."""
-        point = state.point
+        """The last judged iterate in the units of the problem."""
+        result, point = state.result, state.result.point
         multipliers = multipliers_of(problem, params, state)
         # On the central path no control is on a bound, and elsewhere the states follow from them.
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
-        moved = on_bounds(problem, state.judged, point.controls, multipliers, tolerance)
+        moved = on_bounds(problem, result.scales, point.controls, multipliers, tolerance)
         settled = (state.status == Status.converged) & (self.barrier == 0)
         low, high = problem.limits(point.controls.dtype)
         controls = jnp.clip(jnp.where(settled, moved, point.controls), low, high)
         return Solution(
             states=point.states,
             controls=controls,
-            costates=point.costates * state.unit_of_multipliers(),
+            costates=point.costates * result.unit,
             multipliers=multipliers,
             violations=violations(problem, point.states, controls, params),
-            residuals=state.residuals,
+            residuals=result.residuals,
             tolerance=jnp.full_like(state.mu, tolerance),
-            scales=state.judged,
-            cost=state.cost,
-            gains=state.gains,
+            scales=result.scales,
+            cost=result.cost,
+            gains=result.gains,
             status=state.status,
-            iterations=state.iterations,
+            iterations=iterations_after(state.steps),
         )
 
     def _newton_step(self, state: InteriorPointState, judged: Judged) -> Newton:
@@ -221,9 +223,18 @@ class InteriorPoint:
         of_restoration = judged.residuals._replace(feasibility=judged.violation)
         forgotten = jnp.maximum(state.proximal / 3, restoration.FIRST_PROXIMAL)
         failures = jnp.where(moves, 0, state.failures + newton.convex).astype(jnp.int32)
+        gains = Gains(jnp.zeros_like(state.point.controls), newton.model.matrices.K)
+        result = Result(
+            point=state.point,
+            scales=judged.scales,
+            unit=state.unit_of_multipliers(),
+            held=judged.held,
+            residuals=trees.where(state.restoring, of_restoration, judged.residuals),
+            gains=trees.where(newton.convex, gains, state.result.gains),
+            cost=cost,
+        )
         following = state._replace(
-            judged=judged.scales,
-            previous=state.point,
+            result=result,
             met=judged.met & moves & ~state.restoring,
             nearly=verdict.nearly,
             still=verdict.small & moves & (search.step_size == 1),
@@ -231,16 +242,10 @@ class InteriorPoint:
             mu=judged.mu,
             proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
             failures=failures,
-            residuals=trees.where(state.restoring, of_restoration, judged.residuals),
-            held=judged.held,
-            gains=Gains(jnp.zeros_like(state.point.controls), newton.model.matrices.K),
-            cost=cost,
-            iterations=state.iterations + ~verdict.ends,
+            steps=state.steps + 1,
         )
-        status = status_of(following, verdict, self.max_iterations)
+        status = status_of(following, verdict)
         boundless = ~state.restoring & falls_without_limit(problem, state.scales, cost)
-        sound = finite(values, judged.expansion)
-        status = jnp.where(sound, status, Status.non_finite)
         status = jnp.where(boundless, Status.unbounded, status)
         status = jnp.where(state.status == RUNNING, status, state.status)
         return following._replace(status=status.astype(jnp.int32))
@@ -267,10 +272,9 @@ class InteriorPoint:
 def _unless_rounding(state, following, judged: Judged) -> InteriorPointState:
     """What follows; or the point before, if that met the tolerance and this one does not.
 
-    More was asked of that one, for sharper complementarity, than rounding grants. What `state`
-    says beside its point is about the point before.
+    More was asked of that one, for sharper complementarity, than rounding grants.
     """
     converged = jnp.full_like(state.status, Status.converged)
-    before = state._replace(point=state.previous, status=converged)
+    before = state._replace(status=converged, steps=state.steps + 1)
     back = state.met & ~judged.met & (state.status == RUNNING)
     return trees.where(back, before, following)

@@ -38,21 +38,21 @@ def worth_of_cost(linear: Linearization, scales: Scales) -> Float[Array, ""]:
 
 
 def near_solution(
-    problem: Problem, setting: Setting, point: Iterate, rows, dual: WarmStart
+    problem: Problem, setting: Setting, point: Iterate, rows, warm: WarmStart
 ) -> Iterate:
     """The starting point with multipliers of an earlier solution, a little inside the central path.
 
     A slack that is shorter than sqrt(mu) would keep the first steps short.
     """
     least = WARM_MU**0.5 * setting.units.rows
-    given = join(problem, point.states[0], dual.multipliers._asdict()).flat()
+    given = join(problem, point.states[0], warm.multipliers._asdict()).flat()
     y = jnp.where(setting.present.flat(), setting.scale * given, 0.0)
     slack = jnp.maximum(jnp.where(setting.exists[1], point.positive[1], 0) - rows, least)
     slack = jnp.where(setting.exists[0], slack, 1.0)
     z = jnp.where(setting.exists[0], jnp.maximum(y, WARM_MU / slack), 0.0)
     return point._replace(
         positive=point.positive.at[0].set(slack),
-        costates=setting.scale * dual.costates,
+        costates=setting.scale * warm.costates,
         dual=point.dual.at[0].set(z),
         equality=jnp.where(setting.inequality, 0.0, y),
     )

@@ -10,14 +10,25 @@ from jaxmpc.solvers.multiple_shooting.filter import Filter
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, relaxed
 
 
+class Result(NamedTuple):
+    """The last point that was judged, and what was found there."""
+
+    point: Iterate
+    scales: Scales  # those that the residuals are in
+    unit: Float[Array, ""]  # what a multiplier of one is in units of the problem
+    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
+    residuals: Residuals
+    gains: Gains
+    cost: Float[Array, ""]
+
+
 class InteriorPointState(NamedTuple):
     """The iterate, the barrier parameter, and what the line search remembers."""
 
     scales: Scales  # of the start: the method's
-    judged: Scales  # those that `residuals` are in
     point: Iterate
-    previous: Iterate  # the one before, to go back to
-    met: Bool[Array, ""]  # whether the previous one meets the tolerance
+    result: Result  # of the point before
+    met: Bool[Array, ""]  # whether that one meets the tolerance
     nearly: Int[Array, ""]  # iterations in a row that were near to meeting it
     still: Bool[Array, ""]  # whether the last step was a whole one, and lost in rounding
     original: Setting  # the problem as it was given
@@ -29,11 +40,7 @@ class InteriorPointState(NamedTuple):
     proximal: Float[Array, ""]  # the least weight to try, where one is needed
     memory: Filter
     failures: Int[Array, ""]
-    residuals: Residuals
-    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
-    gains: Gains
-    cost: Float[Array, ""]
-    iterations: Int[Array, ""]
+    steps: Int[Array, ""]
     status: Int[Array, ""]
 
     def setting(self) -> Setting:

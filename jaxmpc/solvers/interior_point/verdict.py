@@ -38,7 +38,6 @@ class Verdict(NamedTuple):
     stuck: Bool[Array, ""]  # whether that is a restoration, and the violation not zero
     hopeless: Bool[Array, ""]  # whether there is nothing left to minimise instead
     moves: Bool[Array, ""]
-    ends: Bool[Array, ""]
 
 
 def decide(
@@ -47,7 +46,6 @@ def decide(
     newton: Newton,
     search: Search,
     tolerance: float,
-    limit: int,
 ) -> Verdict:
     """Whether the point is the last one, and whether the step from it is taken."""
     residual, violation = judged.residuals.largest(), judged.violation
@@ -60,12 +58,7 @@ def decide(
     solved = (judged.met & judged.sharp) | (nearly > NEARLY)
     settled = solved | (state.squared & (residual <= _SETTLED))
     stuck = state.restoring & settled & (violation > 100 * tolerance)
-    ends = (
-        (solved & ~state.restoring)
-        | stuck
-        | (state.iterations >= limit)
-        | (state.status != RUNNING)
-    )
+    ends = (solved & ~state.restoring) | stuck | (state.status != RUNNING)
     return Verdict(
         small=small,
         nearly=nearly,
@@ -74,16 +67,14 @@ def decide(
         stuck=stuck,
         hopeless=stuck & ~state.squared,
         moves=~ends & newton.convex & search.accepted,
-        ends=ends,
     )
 
 
-def status_of(state: InteriorPointState, verdict: Verdict, limit: int) -> Int[Array, ""]:
+def status_of(state: InteriorPointState, verdict: Verdict) -> Int[Array, ""]:
     """RUNNING, unless the point is the last one or there is no way on."""
     # Dynamics alone can be met from any state: by a simulation.
     hard = jnp.any(state.original.relaxable & ~state.original.exists[1])
     failed = jnp.where(verdict.infeasible & hard, Status.infeasible, Status.line_search_failed)
     status = jnp.where((state.failures > FAILURES) | verdict.hopeless, failed, RUNNING)
     status = jnp.where(state.proximal > LARGEST_PROXIMAL, Status.regularization_limit, status)
-    status = jnp.where(state.iterations >= limit, Status.max_iterations, status)
     return jnp.where(verdict.solved & ~state.restoring, Status.converged, status)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmpc import trees
-from jaxmpc.batching.refill import Iteration, refilled
+from jaxmpc.batching.refill import RUNNING, Iteration, refilled
 from jaxmpc.lq.bounds import active_set
 from jaxmpc.lq.bounds.active_set import Question
 from jaxmpc.lq.riccati.choice import Recursion
@@ -53,7 +53,7 @@ class _Attempt(NamedTuple):
     matrices: Factor
     weight: Float[Array, ""]
     failures: Int[Array, ""]
-    ended: Bool[Array, ""]
+    ended: Int[Array, ""]  # RUNNING, until they have
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -78,25 +78,25 @@ def bounded_factor(
 @functools.cache
 def _find(recursion: Recursion):
     iteration = Iteration(
-        start=partial(_start, recursion),
-        step=partial(_trip, recursion),
-        running=lambda attempt: ~attempt.ended,
-        finish=_finish,
+        init=partial(_init, recursion),
+        step=partial(_step, recursion),
+        terminate=lambda attempt: attempt.ended,
+        postprocess=_postprocess,
     )
     return refilled(iteration, iteration)
 
 
-def _start(recursion: Recursion, task: _Task) -> _Attempt:
+def _init(recursion: Recursion, task: _Task) -> _Attempt:
     question = task.question
     search = active_set.start(question)
     none = jnp.zeros_like(search.trips)
     shapes = jax.eval_shape(lambda: factor(question.problem, question.side == 0, recursion))
     # Made of the data, as the loop's results are: over devices they vary as it does.
     blank = jax.tree.map(lambda leaf: jnp.broadcast_to(none, leaf.shape).astype(leaf.dtype), shapes)
-    return _Attempt(search, blank, task.first, none, none > 0)
+    return _Attempt(search, blank, task.first, none, none + RUNNING)
 
 
-def _trip(recursion: Recursion, task: _Task, attempt: _Attempt) -> _Attempt:
+def _step(recursion: Recursion, task: _Task, attempt: _Attempt) -> _Attempt:
     search, _, weight, failures, _ = attempt
     question = task.question._replace(
         problem=_with_proximal(task.question.problem, task.units, weight)
@@ -106,10 +106,10 @@ def _trip(recursion: Recursion, task: _Task, attempt: _Attempt) -> _Attempt:
     begun = active_set.start(question)
     search = trees.where(again, begun, search)
     raised = jnp.where(again, jnp.maximum(task.smallest, _RAISE * weight), weight)
-    return _Attempt(search, matrices, raised, failures + again, active_set.ended(search))
+    return _Attempt(search, matrices, raised, failures + again, active_set.terminate(search))
 
 
-def _finish(_, attempt: _Attempt) -> Found:
+def _postprocess(_, attempt: _Attempt) -> Found:
     search, matrices, weight, _, _ = attempt
     return Found(matrices, search.pivoting.side, weight, ~active_set.failed(search))
 

@@ -20,7 +20,7 @@ from jaxmpc.solution import (
     Status,
     multipliers_of_bounds,
 )
-from jaxmpc.solvers.loop import RUNNING, Guess, finite
+from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter import Filter
 from jaxmpc.solvers.multiple_shooting.filter_search import Box, Model, Search, filter_search
@@ -53,7 +53,7 @@ from jaxmpc.solvers.options import (
 )
 from jaxmpc.solvers.report import print_sqp
 from jaxmpc.solvers.sqp.bounded_factor import Found, bounded_factor
-from jaxmpc.solvers.start import begin
+from jaxmpc.solvers.start import begin, refuse_general_constraints
 from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without_limit, scales_now
 from jaxmpc.trajectory.constraints import violations, without_control_bounds
 
@@ -63,11 +63,21 @@ _CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search befor
 _FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
 
 
+class Result(NamedTuple):
+    """The last point that was judged, and what was found there."""
+
+    point: Iterate
+    scales: Scales  # those that the residuals are in
+    multipliers: BoundMultipliers
+    residuals: Residuals
+    gains: Gains
+    cost: Float[Array, ""]
+
+
 class SQPState(NamedTuple):
     """The iterate, where its controls are thought to end, and what the line search remembers."""
 
     scales: Scales  # of the start: the method's
-    judged: Scales  # those that `residuals` are in
     setting: Setting
     point: Iterate
     side: Int[Array, "T m"]  # -1 / 1: at the lower / upper bound
@@ -75,11 +85,8 @@ class SQPState(NamedTuple):
     memory: Filter
     failures: Int[Array, ""]
     nearly: Int[Array, ""]
-    multipliers: BoundMultipliers
-    residuals: Residuals
-    gains: Gains
-    cost: Float[Array, ""]
-    iterations: Int[Array, ""]
+    result: Result
+    steps: Int[Array, ""]
     status: Int[Array, ""]
 
 
@@ -133,18 +140,19 @@ class SQP:
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """The guess, with controls moved inside their bounds."""
+        refuse_general_constraints("SQP", problem)
         low, high = problem.limits(x0.dtype)
         possible = jnp.all(low <= high)  # False for NaN
         controls = jnp.clip(guess.controls, low, high)
-        states, linear, scales = begin(problem, x0, params, controls, guess)
+        states, _, scales = begin(problem, x0, params, controls, guess)
         inner = without_control_bounds(problem)
         one = jnp.ones_like(scales.cost)
         setting = scaled(setting_of(inner, params, states, controls, scales), one, scales.cost)
         costates, zeros = jnp.zeros_like(states), jnp.zeros_like(controls)
         side = jnp.zeros_like(controls, dtype=jnp.int32)
-        if guess.dual is not None:
-            usable, of = guess.dual.usable, guess.dual.multipliers
-            costates = jnp.where(usable, setting.scale * guess.dual.costates, costates)
+        if guess.warm is not None:
+            usable, of = guess.warm.usable, guess.warm.multipliers
+            costates = jnp.where(usable, setting.scale * guess.warm.costates, costates)
             held = jnp.where(of.lower > 0, -1, jnp.where(of.upper > 0, 1, side))
             side = jnp.where(usable, held, side)
         none = jnp.zeros_like(states[0, :0])
@@ -152,11 +160,16 @@ class SQP:
         point = Iterate(states, controls, nothing, costates, none, nothing)
         values = evaluate(inner, params, setting, point)
         count = jnp.zeros_like(one, dtype=jnp.int32)
-        status = jnp.where(finite(values, linear), RUNNING, Status.non_finite)
-        status = jnp.where(possible, status, Status.infeasible)
+        result = Result(
+            point=point,
+            scales=scales,
+            multipliers=BoundMultipliers(zeros, zeros),
+            residuals=Residuals(*[jnp.inf * one] * 3),
+            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
+            cost=values.cost,
+        )
         return SQPState(
             scales=scales,
-            judged=scales,
             setting=setting,
             point=point,
             side=side,
@@ -164,12 +177,9 @@ class SQP:
             memory=filters.empty(values.total(setting.units)),
             failures=count,
             nearly=count,
-            multipliers=BoundMultipliers(zeros, zeros),
-            residuals=Residuals(*[jnp.inf * one] * 3),
-            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
-            cost=values.cost,
-            iterations=count,
-            status=status.astype(jnp.int32),
+            result=result,
+            steps=count,
+            status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
 
     def step(self, problem: Problem, params: PyTree, state: SQPState) -> SQPState:
@@ -177,8 +187,8 @@ class SQP:
         judged = self._judge(problem, params, state)
         aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
         found = self._minimise(problem, state, judged, aim)
-        box = Box(*problem.limits(state.cost.dtype), found.side)
-        none = 0 * state.cost
+        none = 0 * state.proximal
+        box = Box(*problem.limits(none.dtype), found.side)
         model = Model(judged.expansion, found.matrices, found.proximal, none, aim, box)
         inner, values = without_control_bounds(problem), judged.values
         step = filter_search(inner, params, state.setting, state.memory, state.point, values, model)
@@ -189,26 +199,27 @@ class SQP:
         return state.status
 
     def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Solution:
-        """The last iterate in the units of the problem."""
-        states, controls = state.point.states, state.point.controls
+        """The last judged iterate in the units of the problem."""
+        result = state.result
+        states, controls = result.point.states, result.point.controls
         return Solution(
             states=states,
             controls=controls,
-            costates=state.point.costates / state.setting.scale,
-            multipliers=multipliers_of_bounds(*state.multipliers, states),
+            costates=result.point.costates / state.setting.scale,
+            multipliers=multipliers_of_bounds(*result.multipliers, states),
             violations=violations(problem, states, controls, params),
-            residuals=state.residuals,
-            tolerance=jnp.full_like(state.cost, default_tolerance(self.tolerance, states.dtype)),
-            scales=state.judged,
-            cost=state.cost,
-            gains=state.gains,
+            residuals=result.residuals,
+            tolerance=jnp.full_like(result.cost, default_tolerance(self.tolerance, states.dtype)),
+            scales=result.scales,
+            cost=result.cost,
+            gains=result.gains,
             status=state.status,
-            iterations=state.iterations,
+            iterations=iterations_after(state.steps),
         )
 
     def _judge(self, problem: Problem, params: PyTree, state: SQPState) -> _Judged:
         inner, point, setting = without_control_bounds(problem), state.point, state.setting
-        low, high = problem.limits(state.cost.dtype)
+        low, high = problem.limits(point.controls.dtype)
         values = evaluate(inner, params, setting, point)
         expansion = expand(inner, params, setting, point, self.hessian == "exact")
         _, gradient = lagrangian_gradient(expansion, point, setting)
@@ -219,15 +230,16 @@ class SQP:
         there = setting._replace(units=units, free=~held)
         measured = optimality(expansion, point, values, there)
         residuals = measured.residuals(0 * scales.cost, scales.cost / state.scales.cost)
+        residuals = residuals.if_sound(finite(values, expansion))
         return _Judged(values, expansion, scales, residuals, multipliers)
 
     def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Found:
         point, setting = state.point, state.setting
-        rows = row_model(point, judged.values, setting, 0 * state.cost)
+        rows = row_model(point, judged.values, setting, 0 * state.proximal)
         model = condensed(judged.expansion, point, aim, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
-        low, high = problem.limits(state.cost.dtype)
+        low, high = problem.limits(point.controls.dtype)
         question = Question(model, low - point.controls, high - point.controls, state.side)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
@@ -239,48 +251,46 @@ class SQP:
         self, problem: Problem, state: SQPState, judged: _Judged, found: Found, step: Search
     ) -> SQPState:
         values, residuals = judged.values, judged.residuals
-        tolerance = default_tolerance(self.tolerance, state.cost.dtype)
+        dtype = state.proximal.dtype
+        tolerance = default_tolerance(self.tolerance, dtype)
         # A whole Newton step that is lost in rounding ends it as well.
-        small = (
-            found.convex & (found.proximal == 0) & (step.length <= small_step(values.cost.dtype))
-        )
+        small = found.convex & (found.proximal == 0) & (step.length <= small_step(dtype))
         near = small | (residuals.largest() <= WORKING_PRECISION * tolerance)
         nearly = jnp.where(near, state.nearly + 1, 0)
-        follows = residuals.feasibility <= sharper(tolerance, state.cost.dtype)
+        follows = residuals.feasibility <= sharper(tolerance, dtype)
         solved = ((residuals.largest() <= tolerance) & follows) | (nearly > NEARLY)
-        ends = solved | (state.iterations >= self.max_iterations)
-        running = (state.status == RUNNING) & ~ends
-        moved = running & found.convex & step.accepted
+        moved = (state.status == RUNNING) & ~solved & found.convex & step.accepted
         failures = jnp.where(moved, 0, state.failures + found.convex).astype(jnp.int32)
         status = jnp.where(failures > FAILURES, Status.line_search_failed, RUNNING)
         too_heavy = found.proximal > LARGEST_PROXIMAL
         status = jnp.where(too_heavy, Status.regularization_limit, status)
-        limit = state.iterations >= self.max_iterations
-        status = jnp.where(limit, Status.max_iterations, status)
         status = jnp.where(solved, Status.converged, status)
         boundless = falls_without_limit(problem, state.scales, values.cost)
         status = jnp.where(boundless, Status.unbounded, status)
-        sound = finite(values, judged.expansion)
-        status = jnp.where(sound, status, Status.non_finite)
         status = jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32)
         if self.verbose:
             taken = jnp.where(moved, step.step_size, 0.0)
             print_sqp(state, values.cost, residuals, found.proximal, taken)
         memory = filters.remember(state.memory, step.now, moved & ~step.by_objective)
         memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
+        gains = Gains(jnp.zeros_like(state.point.controls), found.matrices.K)
+        result = Result(
+            point=state.point,
+            scales=judged.scales,
+            multipliers=judged.multipliers,
+            residuals=residuals,
+            gains=trees.where(found.convex, gains, state.result.gains),
+            cost=values.cost,
+        )
         return state._replace(
-            judged=judged.scales,
             point=trees.where(moved, step.point, state.point),
             side=jnp.where(moved, found.side, state.side),
             proximal=jnp.where(found.proximal > 0, found.proximal, state.proximal / 3),
             memory=memory,
             failures=failures,
             nearly=nearly,
-            multipliers=judged.multipliers,
-            residuals=residuals,
-            gains=Gains(jnp.zeros_like(state.point.controls), found.matrices.K),
-            cost=values.cost,
-            iterations=state.iterations + running,
+            result=result,
+            steps=state.steps + 1,
             status=status,
         )
 
@@ -290,4 +300,4 @@ def _closing(state: SQPState) -> Float[Array, ""]:
 
     To close all of them at once may take every bound of unstable dynamics, and states far away.
     """
-    return (_CLOSED_AFTER_FAILURE**state.failures).astype(state.cost.dtype)
+    return (_CLOSED_AFTER_FAILURE**state.failures).astype(state.proximal.dtype)
