@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxmpc.solution import Scales, Solution, Status
+from jaxmpc.problem.kinds import KINDS
+from jaxmpc.solution import Solution, Status
 
 _COUNTED = 10  # times the tolerance: what counts as violated, or as a multiplier
 
@@ -68,10 +69,12 @@ def _violated(solution: Solution) -> list[str]:
     tolerance = np.asarray(solution.tolerance)
     for name, value in solution.violations._asdict().items():
         rows = np.asarray(value)
-        at_stages = not name.startswith("terminal")
+        place = "states" if name == "dynamics" else KINDS[name].place
+        at_stages = place != "end"
         if tolerance.ndim:  # of a batch
             rows = np.where(np.isfinite(rows), rows, 0)  # bad elements would hide the others
-        scaled = rows / _unit(solution.scales, name, at_stages)
+        unit = np.asarray(solution.scales.of_rows(name))
+        scaled = rows / (unit[..., None, :] if at_stages else unit)
         threshold = _COUNTED * np.expand_dims(tolerance, (-1, -2) if at_stages else -1)
         count = int(np.sum(~(scaled <= threshold)))  # NaN is violated too
         if not count:
@@ -81,21 +84,12 @@ def _violated(solution: Solution) -> list[str]:
         *before, row = (int(i) for i in worst)
         where = ""
         if at_stages:
-            stage = before.pop()
-            # Row t of these belongs to the state after it.
-            stage += name.startswith("state_") or name == "dynamics"
+            stage = before.pop() + (place == "states")  # row t of these is about x_{t+1}
             where = f" at stage {stage}"
         where += f" of element {before[0] if len(before) == 1 else tuple(before)}" if before else ""
         more = f", and {count - 1} more" if count > 1 else ""
         lines.append(f"{name}[{row}]{where} by {rows[worst]:.3g}{more}")
     return lines
-
-
-def _unit(scales: Scales, name: str, at_stages: bool) -> np.ndarray:
-    """The scale of each row of a constraint, against its violations."""
-    field = "states" if name in ("dynamics", "state_lower", "state_upper") else name
-    scale = np.asarray(getattr(scales, field))
-    return scale[..., None, :] if at_stages else scale
 
 
 def _describe_batch(solution: Solution, status: np.ndarray) -> str:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmpc.problem.kinds import KINDS
+
 
 class Status(enum.IntEnum):
     """How a solve ended; `Status(k).message` says it in a sentence."""
@@ -67,6 +69,7 @@ class Multipliers(NamedTuple):
         + inequality multiplier . inequality + equality multiplier . equality.
 
     Those of inequalities and bounds are >= 0. Row t of the states' bounds belongs to x_{t+1}.
+    Constraints that a problem does not have have one row, of zeros; likewise in `Violations`.
     """
 
     lower: Float[Array, "*b T m"]
@@ -98,18 +101,25 @@ class Violations(NamedTuple):
 
 def no_violations(states: Float[Array, "T1 n"]) -> Violations:
     """Those of a simulated trajectory whose only constraints are control bounds."""
-    nothing = jax.numpy.zeros_like(states[1:])
-    rows, ends = nothing[:, :0], nothing[0, :0]
-    return Violations(nothing, nothing, nothing, rows, rows, ends, ends)
+    return Violations(dynamics=jax.numpy.zeros_like(states[1:]), **_no_rows(states))
 
 
 def multipliers_of_bounds(
     lower: Float[Array, "T m"], upper: Float[Array, "T m"], states: Float[Array, "T1 n"]
 ) -> Multipliers:
     """All multipliers of a problem whose only constraints are control bounds."""
+    return Multipliers(lower, upper, **_no_rows(states))
+
+
+def _no_rows(states: Float[Array, "T1 n"]) -> dict[str, Array]:
+    """What stands for the constraints that a problem does not have: zero, in one row.
+
+    (Arrays without entries are no use to anybody, and `jax.lax.map` cannot batch them.)
+    """
     nothing = jax.numpy.zeros_like(states[1:])
-    rows, ends = nothing[:, :0], nothing[0, :0]
-    return Multipliers(lower, upper, nothing, nothing, rows, rows, ends, ends)
+    shaped = {"states": nothing, "stage": nothing[:, :1], "end": nothing[0, :1]}
+    general = [kind for kind in KINDS.values() if kind.field != "control_bounds"]
+    return {kind.name: shaped[kind.place] for kind in general}
 
 
 class Scales(NamedTuple):
@@ -128,6 +138,10 @@ class Scales(NamedTuple):
     terminal_inequality: Float[Array, "*b e"]
     terminal_equality: Float[Array, "*b f"]
     least_cost: Float[Array, "*b"]  # the least that `cost` may fall to
+
+    def of_rows(self, name: str) -> Float[Array, "*b k"]:
+        """The unit of each row of a constraint, by its name in `Violations`."""
+        return self.states if name == "dynamics" else getattr(self, KINDS[name].unit)
 
 
 class Residuals(NamedTuple):

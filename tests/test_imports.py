@@ -19,6 +19,7 @@ FLOORS = [
     ["lq.differentiable"],
     ["lq.constrained", "lq.bounds"],
     ["lq.solving"],
+    ["problem.kinds"],
     ["problem", "solution"],
     ["costs", "integrators", "models", "trajectory"],
     ["reformulations"],
@@ -43,10 +44,10 @@ def module_of(path: Path) -> str:
 
 
 def room_of(module: str) -> str | None:
-    """The room of a module; None for a folder that has rooms in it, or for who has none."""
+    """The innermost room of a module; None for a folder that has but rooms in it, or has none."""
     parts = module.split(".")
     prefixes = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-    return next((prefix for prefix in prefixes if prefix in FLOOR), None)
+    return next((prefix for prefix in reversed(prefixes) if prefix in FLOOR), None)
 
 
 def imported(path: Path) -> list[str]:

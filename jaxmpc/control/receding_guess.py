@@ -96,11 +96,11 @@ def _rough(solver):
 def _part(problem: Problem, start, window: int, x0, ends) -> Problem:
     """The stages from `start` on as a problem; terminal terms count only if it `ends` there."""
 
-    def of_stage(function):
-        return function and (lambda x, u, t, params: function(x, u, t + start, params))
+    def at_stage(_, function):
+        return lambda x, u, t, params: function(x, u, t + start, params)
 
-    def of_end(function):
-        return function and (lambda x, params: jnp.where(ends, function(x, params), 0.0))
+    def at_end(_, function):
+        return lambda x, params: jnp.where(ends, function(x, params), 0.0)
 
     def bounds(pair, limits):
         parts = [jax.lax.dynamic_slice_in_dim(limit, start, window) for limit in limits]
@@ -108,13 +108,10 @@ def _part(problem: Problem, start, window: int, x0, ends) -> Problem:
             None if given is None else part for given, part in zip(pair, parts, strict=True)
         )
 
-    stages = ("dynamics", "stage_cost", "stage_inequality", "stage_equality")
-    ends_of = ("terminal_cost", "terminal_inequality", "terminal_equality")
-    return dataclasses.replace(
-        problem,
+    return problem.map_functions(
+        at_stage,
+        at_end,
         horizon=window,
         control_bounds=bounds(problem.control_bounds, problem.limits(x0.dtype)),
         state_bounds=bounds(problem.state_bounds, problem.state_limits(x0.shape[0], x0.dtype)),
-        **{name: of_stage(getattr(problem, name)) for name in stages},
-        **{name: of_end(getattr(problem, name)) for name in ends_of},
     )

@@ -101,7 +101,8 @@ def _along_path(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, solu
 
     def pushes(varied, point):
         instance = eqx.combine(varied, constant)
-        return path_multipliers(instance, kappa, point.states, point.controls, point.rows)
+        hard = multipliers(of_path(varied), point)
+        return path_multipliers(instance, kappa, point.states, point.controls, hard)
 
     instance_of_path = of_path(varied)
     arrays_of_path = lambda *args: eqx.filter(of_path(*args), eqx.is_inexact_array)  # noqa: E731

@@ -21,16 +21,19 @@ from jaxmpc.trajectory import (
     linearize,
     lq_model,
 )
-from jaxmpc.trajectory.constraints import join, split, without_control_bounds
+from jaxmpc.trajectory.constraints import (
+    multipliers_by_name,
+    rows_of_multipliers,
+    without_control_bounds,
+)
 
 _NEAR = 1e-2  # of its scale: the farthest that a control held by a bound may be from it
 
 
 def point_of(instance: Instance, solution: Solution) -> KKTPoint:
     """The KKT point of a solution, or of what a solver returned."""
-    rows = join(
-        without_control_bounds(instance.problem), instance.x0, solution.multipliers._asdict()
-    )
+    general = without_control_bounds(instance.problem)
+    rows = rows_of_multipliers(general, instance.x0, solution.multipliers)
     return KKTPoint(solution.states, solution.controls, solution.costates, rows)
 
 
@@ -40,7 +43,7 @@ def lagrangian(instance: Instance, states, controls, costates, rows: Rows):
     Without the control bounds.
     """
     problem, x0, params, _ = instance
-    times = jnp.arange(problem.horizon)
+    times = problem.times
 
     def stage(x, u, t, costate, x_next):
         off = defect(problem, t, x, u, x_next, params)
@@ -125,7 +128,7 @@ def multipliers(instance: Instance, point: KKTPoint) -> Multipliers:
     problem, x0, params, _ = instance
     lower, upper = multipliers_of_control_bounds(instance, point)
     rows = point.rows.unflat(row_terms(instance, point).multipliers)
-    parts = split(without_control_bounds(problem), x0, params, rows)
+    parts = multipliers_by_name(without_control_bounds(problem), x0, params, rows)
     return multipliers_of_bounds(lower, upper, point.states)._replace(**parts)
 
 

@@ -19,13 +19,16 @@ from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 from jaxmpc.solution import Multipliers, Solution, Status, multipliers_of_bounds
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, WarmStart, run
 from jaxmpc.trajectory.constraints import (
-    EQUALITIES,
+    multipliers_by_name,
+    pinned_states,
     rows_along,
+    rows_of_multipliers,
     split,
     stage_rows,
     terminal_rows,
@@ -44,8 +47,8 @@ def smoothed(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> S
     central = central_path(adjoint, instance, point)
     instance_of_path = instance._replace(problem=barrier_problem(instance, adjoint.smoothing))
     path = differentiable(plain, instance_of_path, central)
-    hard = Rows(path.multipliers.stage_equality, path.multipliers.terminal_equality)
-    pushes = path_multipliers(instance, adjoint.smoothing, path.states, path.controls, hard)
+    kappa, along = adjoint.smoothing, (path.states, path.controls)
+    pushes = path_multipliers(instance, kappa, *along, path.multipliers)
 
     def with_derivative(field: str, surrogate):
         return straight_through(getattr(point, field), surrogate)
@@ -94,29 +97,38 @@ straight_through.defvjp(
 def barrier_problem(instance: Instance, kappa: float) -> Problem:
     """The problem with inequalities and soft rows in the cost, as barriers.
 
-    Controls that equal bounds fix stay fixed.
+    Controls and states that equal bounds fix stay fixed.
     """
     problem, x0, params, _ = instance
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
     soft = split(problem, x0, params, jax.tree.map(jnp.isfinite, kinds.linear))
 
-    def only_hard(name: str, cls):
-        function = getattr(problem, name)
-        return None if function is None else cls(function, soft[name])
+    def only_hard(kind: Kind):
+        function = kind.given(problem)
+        if function is None or not kind.is_equality:
+            return None
+        return (_HardEnd if kind.place == "end" else _HardStage)(function, soft[kind.name])
 
+    state_bounds = None
+    if problem.state_bounds is not None:
+        pinned = pinned_states(problem, x0) & ~soft.get("state_upper", jnp.array(False))
+        limits = problem.state_limits(x0.shape[0], x0.dtype)
+        state_bounds = _only(pinned, *limits)
     return dataclasses.replace(
         problem,
         stage_cost=_StageCost(problem, _Barriers.of(kinds, 0, kappa)),
         terminal_cost=_TerminalCost(problem, _Barriers.of(kinds, 1, kappa)),
-        control_bounds=(jnp.where(low < high, -jnp.inf, low), jnp.where(low < high, jnp.inf, high)),
-        state_bounds=None,
-        stage_inequality=None,
-        terminal_inequality=None,
-        stage_equality=only_hard("stage_equality", _HardStage),
-        terminal_equality=only_hard("terminal_equality", _HardEnd),
+        control_bounds=_only(low == high, low, high),
+        state_bounds=state_bounds,
         soft=None,
+        **{kind.name: only_hard(kind) for kind in KINDS.values() if not kind.is_bound},
     )
+
+
+def _only(fixed, lower, upper) -> tuple[Array, Array]:
+    """The bounds of what equal bounds fix, none of the others."""
+    return jnp.where(fixed, lower, -jnp.inf), jnp.where(fixed, upper, jnp.inf)
 
 
 @pytree_function
@@ -223,29 +235,29 @@ class _HardEnd(PytreeFunction):
 def _as_of_path(instance: Instance, point: Solution) -> Solution:
     """A point of the barrier problem: its multipliers are those of the hard equalities alone."""
     problem, x0, params, _ = instance
-    soft = jax.tree.map(jnp.isfinite, row_kinds(problem, x0, params).linear)
-    soft = split(problem, x0, params, soft)
-    none = jnp.zeros_like(point.controls)
-    kept = {
-        name: jnp.where(soft[name], 0.0, getattr(point.multipliers, name))
-        for name in EQUALITIES
-        if name in soft
-    }
-    multipliers = multipliers_of_bounds(none, none, point.states)._replace(**kept)
-    return dataclasses.replace(point, multipliers=multipliers)
+    kinds = row_kinds(problem, x0, params)
+    rows = rows_of_multipliers(problem, x0, point.multipliers)
+    hard = jax.tree.map(
+        lambda inequality, price: ~inequality & jnp.isinf(price), kinds.inequality, kinds.linear
+    )
+    kept = jax.tree.map(lambda hard, y: jnp.where(hard, y, 0.0), hard, rows)
+    return dataclasses.replace(point, multipliers=_by_name(instance, point.states, kept))
 
 
 def path_multipliers(
-    instance: Instance, kappa: float, states, controls, equality: Rows
+    instance: Instance, kappa: float, states, controls, hard: Multipliers
 ) -> Multipliers:
-    """Those of all constraints on the central path: the barriers' slopes, and `equality`."""
+    """Those of all constraints on the central path: the barriers' slopes, and the `hard` ones'."""
     problem, x0, params, _ = instance
     kinds = row_kinds(problem, x0, params)
     rows = rows_along(problem, states, controls, params)
     slopes = Rows(*(jax.grad(_Barriers.of(kinds, k, kappa))(rows[k]) for k in range(2)))
-    parts = split(problem, x0, params, slopes)
-    for name, own in zip(EQUALITIES, equality, strict=True):
-        if name in parts:
-            parts[name] = parts[name] + own
-    none = jnp.zeros_like(controls)
+    own = rows_of_multipliers(problem, x0, hard)
+    return _by_name(instance, states, jax.tree.map(jnp.add, slopes, own))
+
+
+def _by_name(instance: Instance, states, rows: Rows) -> Multipliers:
+    problem, x0, params, _ = instance
+    none = jnp.zeros_like(states, shape=(problem.horizon, problem.control_dim))
+    parts = multipliers_by_name(problem, x0, params, rows)
     return multipliers_of_bounds(none, none, states)._replace(**parts)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Scales, Solution
+from jaxmpc.solution import Solution
 from jaxmpc.trajectory import objective, open_loop
 from jaxmpc.trajectory.rollout import Trajectory
 
@@ -40,12 +40,6 @@ def cost_of_standing_still(case: Case) -> Float[Array, ""]:
 def _zero_controls(case: Case) -> Float[Array, "T m"]:
     lower, upper = case.problem.limits(case.x0.dtype)
     return jnp.clip(jnp.zeros_like(lower), lower, upper)
-
-
-def scale_of(scales: Scales, name: str) -> np.ndarray:
-    """The scale of each entry of the violations `name`, [k] (after the axes of a batch)."""
-    field = "states" if name in ("dynamics", "state_lower", "state_upper") else name
-    return np.asarray(getattr(scales, field))
 
 
 def vector(values) -> str:

@@ -11,7 +11,7 @@ from jaxmpc.derivatives.active_rows import active_rows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.kkt_system import free_controls, lagrangian, point_of, quadratic_model
-from jaxmpc.diagnosis.case import Case, scale_of
+from jaxmpc.diagnosis.case import Case
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.trajectory.constraints import split, without_control_bounds
@@ -76,8 +76,8 @@ def largest_stationarity(case: Case, conditions: Conditions) -> str:
     """Where the scaled gradient of the Lagrangian is largest: 'u[0] at stage 3'."""
     scales = case.solution.scales
     parts = {
-        "u": np.abs(conditions.in_controls) * scale_of(scales, "controls"),
-        "x": np.abs(conditions.in_states) * scale_of(scales, "states"),
+        "u": np.abs(conditions.in_controls) * np.asarray(scales.controls),
+        "x": np.abs(conditions.in_states) * np.asarray(scales.states),
     }
     return _largest(parts)
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxmpc.diagnosis.case import Case, joined, one_digit, scale_of
+from jaxmpc.diagnosis.case import Case, joined, one_digit
 from jaxmpc.problem import Problem
+from jaxmpc.problem.kinds import KINDS
 from jaxmpc.problem.soft import Soft
 from jaxmpc.solution import Status
 from jaxmpc.solving import solve
@@ -54,7 +55,7 @@ def hard_violations(case: Case) -> list[Violation]:
         amounts = np.where(np.asarray(counts), np.asarray(getattr(solution.violations, name)), 0.0)
         if not amounts.size:
             continue
-        scaled = amounts / scale_of(solution.scales, name)
+        scaled = amounts / np.asarray(solution.scales.of_rows(name))
         worst = np.unravel_index(int(np.argmax(scaled)), scaled.shape)
         if not scaled[worst] <= float(solution.tolerance):
             *stage, row = (int(i) for i in worst)
@@ -110,7 +111,7 @@ def _decided_by_x0(case: Case, found: list[Violation]) -> list[str]:
         if one.field != "state_bounds":
             continue
         amounts = np.asarray(getattr(solution.violations, one.name))[0]
-        scaled = amounts / scale_of(solution.scales, one.name)
+        scaled = amounts / np.asarray(solution.scales.of_rows(one.name))
         for row in np.flatnonzero((scaled > float(solution.tolerance)) & ~B.any(axis=1)):
             side = one.name.removeprefix("state_")
             lines.append(
@@ -150,14 +151,14 @@ def _softened(case: Case, fields: list[str]) -> tuple[str, bool]:
 
 def _left(case: Case, plan, field: str) -> float:
     """The largest violation of a field in a plan; zero where it is within ten tolerances."""
-    names = ("state_lower", "state_upper") if field == "state_bounds" else (field,)
+    names = [kind.name for kind in KINDS.values() if kind.field == field]
     present, _ = _rows_that_count(case.problem, case.x0, case.params)
     largest = 0.0
     for name in names:
         amounts = np.asarray(getattr(plan.violations, name))
         if name in present and amounts.size:
             amounts = np.where(np.asarray(present[name]), amounts, 0.0)
-            counted = amounts / scale_of(plan.scales, name) > 10 * float(plan.tolerance)
+            counted = amounts / np.asarray(plan.scales.of_rows(name)) > 10 * float(plan.tolerance)
             largest = max(largest, float(np.max(np.where(counted, amounts, 0.0))))
     return largest
 
@@ -165,7 +166,8 @@ def _left(case: Case, plan, field: str) -> float:
 def _price(case: Case, field: str) -> float | list[float]:
     """A price at which a violation by one scale costs ten times as much as the trajectory."""
     scales, horizon = case.solution.scales, case.problem.horizon
-    own = scale_of(scales, "state_upper" if field == "state_bounds" else field)
+    name = next(kind.name for kind in KINDS.values() if kind.field == field)
+    own = np.asarray(scales.of_rows(name))
     prices = _PRICE * horizon * float(scales.cost) / own
     if prices.max() < _ALIKE * prices.min():
         return float(one_digit(prices.max()))

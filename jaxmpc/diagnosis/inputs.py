@@ -5,9 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmpc.diagnosis.case import Case
-
-_FUNCTIONS = ("dynamics", "stage_cost", "terminal_cost", "stage_inequality", "stage_equality")
-_FUNCTIONS += ("terminal_inequality", "terminal_equality")
+from jaxmpc.problem.kinds import END_FUNCTIONS, STAGE_FUNCTIONS
 
 
 def bad_inputs(case: Case) -> list[str]:
@@ -25,8 +23,8 @@ def bad_inputs(case: Case) -> list[str]:
     for field, price in (problem.soft or {}).items():
         given = {"linear": price.linear, "quadratic": price.quadratic}
         named += [(f"soft[{field!r}].{word}", w) for word, w in given.items() if w is not None]
-    for field in _FUNCTIONS:
-        inside = jax.tree.leaves(getattr(problem, field))
+    for field, function in problem.functions(STAGE_FUNCTIONS + END_FUNCTIONS).items():
+        inside = jax.tree.leaves(function)
         named += [(f"an array inside of {field}", leaf) for leaf in inside if not callable(leaf)]
     lines = [line for name, leaf in named for line in _not_numbers(name, leaf)]
     return lines or _crossed(case)

@@ -10,9 +10,8 @@ import numpy as np
 from jaxmpc.diagnosis.case import Case, vector, zero_rollout
 from jaxmpc.diagnosis.primitives import culprit
 from jaxmpc.problem import Problem
+from jaxmpc.problem.kinds import END_FUNCTIONS, STAGE_FUNCTIONS
 
-_STAGE = ("stage_cost", "stage_inequality", "stage_equality", "dynamics")
-_TERMINAL = ("terminal_cost", "terminal_inequality", "terminal_equality")
 _RUNAWAY = 1e6  # times the size of x0
 _REMEDIES = (
     "Keep the arguments inside the function's domain (jnp.maximum or jnp.where on the argument, "
@@ -83,15 +82,13 @@ def _flags(order: int, problem: Problem, states, controls, params) -> dict[str, 
         whole = _differentiated(lambda z, t: function(z[:n], z[n:], t, params), order)
         return lambda z, t: finite(z) & ~finite(whole(z, t))
 
-    z, times = jnp.concatenate([states[:-1], controls], axis=1), jnp.arange(problem.horizon)
+    z, times = jnp.concatenate([states[:-1], controls], axis=1), problem.times
     flags = {}
-    for name in _STAGE:
-        if (function := getattr(problem, name)) is not None:
-            flags[name] = jax.vmap(at_stage(function))(z, times)
-    for name in _TERMINAL:
-        if (function := getattr(problem, name)) is not None:
-            whole = _differentiated(lambda x, f=function: f(x, params), order)
-            flags[name] = (finite(states[-1]) & ~finite(whole(states[-1])))[None]
+    for name, function in problem.functions(STAGE_FUNCTIONS).items():
+        flags[name] = jax.vmap(at_stage(function))(z, times)
+    for name, function in problem.functions(END_FUNCTIONS).items():
+        whole = _differentiated(lambda x, f=function: f(x, params), order)
+        flags[name] = (finite(states[-1]) & ~finite(whole(states[-1])))[None]
     return flags
 
 
@@ -103,15 +100,16 @@ def _first(case: Case, states, controls, order: int) -> _Found | None:
     found = []
     for name, flag in flags.items():
         if bool(np.any(flag)):
-            stage = int(np.argmax(flag)) if name in _STAGE else case.problem.horizon
+            stage = int(np.argmax(flag)) if name in STAGE_FUNCTIONS else case.problem.horizon
             found.append(_Found(name, order, stage))
-    return min(found, key=lambda one: one.stage, default=None)
+    # What is not finite in a cost or a constraint says more than the state that follows.
+    return min(found, key=lambda one: (one.stage, one.name == "dynamics"), default=None)
 
 
 def _sentence(case: Case, found: _Found, along: str, states, controls) -> str:
     function, t = getattr(case.problem, found.name), found.stage
     x = states[t]
-    if found.name in _STAGE:
+    if found.name in STAGE_FUNCTIONS:
         u = controls[t]
         args, varying = (x, u, jnp.asarray(t), case.params), 2
         where = f"x = {vector(x)}, u = {vector(u)}"

@@ -58,7 +58,7 @@ def _sizes(case: Case):
     them has its minimum.
     """
     problem, x0, params, solution = case
-    times = jnp.arange(problem.horizon)
+    times = problem.times
     still = jnp.tile(x0, (problem.horizon + 1, 1))
     sizes = []
     for states, controls in (

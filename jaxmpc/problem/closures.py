@@ -17,9 +17,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.problem import Problem
 from jaxmpc.problem.functions import Program, StaticTree, TracedFunction
-
-_STAGE = ("dynamics", "stage_cost", "stage_inequality", "stage_equality")
-_TERMINAL = ("terminal_cost", "terminal_inequality", "terminal_equality")
+from jaxmpc.problem.kinds import KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +36,12 @@ def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree
     arrays, static = eqx.partition(params, eqx.is_array_like)
     if not jax.tree.leaves(static):
         return problem, params
-    functions = {name: getattr(problem, name) for name in _STAGE + _TERMINAL}
     static = StaticTree.of(static)
-    wrapped = {name: _WithStatic(f, static) for name, f in functions.items() if f is not None}
-    return dataclasses.replace(problem, **wrapped), arrays
+
+    def wrapped(_, function):
+        return _WithStatic(function, static)
+
+    return problem.map_functions(wrapped, wrapped), arrays
 
 
 def self_contained(
@@ -60,19 +60,24 @@ def self_contained(
 def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Problem:
     """The problem with each function traced: outputs checked, closed-over tracers hoisted."""
     u = jnp.zeros((problem.control_dim,), x0.dtype)
-    t = jnp.zeros((), jnp.arange(1).dtype)
-    changes = {}
-    for names, args in ((_STAGE, (x0, u, t, params)), (_TERMINAL, (x0, params))):
-        for name in names:
-            function = getattr(problem, name)
-            if function is not None:
-                traced, shape = _trace(name, function, args)
-                _check_output(name, shape, x0)
-                if "equality" in name:
-                    _check_repeatable(name, function, args, shape)
-                if any(isinstance(c, Tracer) for c in traced.consts):
-                    changes[name] = traced
-    return dataclasses.replace(problem, **changes) if changes else problem
+    t = problem.times[0]
+    hoisted = []
+
+    def checked(name: str, function: Callable, args):
+        traced, shape = _trace(name, function, args)
+        _check_output(name, shape, x0)
+        if name in KINDS:
+            _check_repeatable(name, function, args, shape)
+        if not any(isinstance(c, Tracer) for c in traced.consts):
+            return function
+        hoisted.append(name)
+        return traced
+
+    new = problem.map_functions(
+        lambda name, function: checked(name, function, (x0, u, t, params)),
+        lambda name, function: checked(name, function, (x0, params)),
+    )
+    return new if hoisted else problem
 
 
 def _trace(name: str, function: Callable, args) -> tuple[TracedFunction, Any]:

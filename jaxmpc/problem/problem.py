@@ -8,20 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc.problem.functions import ParametricFunction, parametric
+from jaxmpc.problem.kinds import END_FUNCTIONS, KINDS, SOFTENABLE, STAGE_FUNCTIONS
 from jaxmpc.problem.soft import Soft, as_array, check_soft
 
-_FUNCTIONS = (
-    "dynamics",
-    "stage_cost",
-    "terminal_cost",
-    "stage_inequality",
-    "stage_equality",
-    "terminal_inequality",
-    "terminal_equality",
-)
+_FUNCTIONS = (*STAGE_FUNCTIONS, *END_FUNCTIONS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,8 +82,7 @@ class Problem:
         n = _state_size(self.state_bounds)  # what x0 must have; unknown where all are scalars
         self._check_bounds("state_bounds", "n", ((), (n,), (self.horizon, n)))
         if self.soft is not None:
-            names = ("state_bounds", *_FUNCTIONS[3:])
-            check_soft(self.soft, {name for name in names if getattr(self, name) is not None})
+            check_soft(self.soft, {name for name in SOFTENABLE if getattr(self, name) is not None})
 
     def _check_bounds(self, field: str, size: str, allowed: tuple):
         bounds = getattr(self, field)
@@ -134,7 +126,30 @@ class Problem:
     @property
     def has_general_constraints(self) -> bool:
         """Whether there is any constraint besides the bounds on the controls."""
-        return any(getattr(self, name) is not None for name in ("state_bounds", *_FUNCTIONS[3:]))
+        general = [kind for kind in KINDS.values() if kind.field != "control_bounds"]
+        return any(getattr(self, kind.field) is not None for kind in general)
+
+    def map_functions(self, at_stage: Callable, at_end: Callable, **changes: Any) -> "Problem":
+        """The problem with all its functions replaced, and what else is to change.
+
+        Args:
+            at_stage: (name, function) -> function, of (x, u, t, params).
+            at_end: (name, function) -> function, of (x, params).
+            changes: other fields.
+        """
+        new = {name: at_stage(name, f) for name, f in self.functions(STAGE_FUNCTIONS).items()}
+        new |= {name: at_end(name, f) for name, f in self.functions(END_FUNCTIONS).items()}
+        return dataclasses.replace(self, **new, **changes)
+
+    def functions(self, names: tuple[str, ...]) -> dict[str, Callable]:
+        """Those of the named functions that the problem has."""
+        found = {name: getattr(self, name) for name in names}
+        return {name: function for name, function in found.items() if function is not None}
+
+    @property
+    def times(self) -> Int[Array, " T"]:
+        """The stages 0 .. T-1: what the functions get for t."""
+        return jnp.arange(self.horizon)
 
     def limits(self, dtype) -> tuple[Float[Array, "T m"], Float[Array, "T m"]]:
         """The control bounds as two full arrays; a missing bound is infinite."""

@@ -8,13 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-_SOFTENABLE = (
-    "state_bounds",
-    "stage_inequality",
-    "stage_equality",
-    "terminal_inequality",
-    "terminal_equality",
-)
+from jaxmpc.problem.kinds import SOFTENABLE
 
 
 @jax.tree_util.register_dataclass
@@ -80,8 +74,8 @@ def check_soft(soft, given: set[str]):
             f"got {type(soft).__name__}."
         )
     for name, value in soft.items():
-        if name not in _SOFTENABLE:
-            raise ValueError(f"Problem: soft has the key {name!r}; wanted one of {_SOFTENABLE}.")
+        if name not in SOFTENABLE:
+            raise ValueError(f"Problem: soft has the key {name!r}; wanted one of {SOFTENABLE}.")
         if name not in given:
             raise ValueError(f"Problem: soft names {name}, which this problem does not have.")
         if not isinstance(value, Soft):

@@ -15,7 +15,6 @@ Source: Betts (2010), Practical Methods for Optimal Control and Estimation Using
 Programming.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
@@ -64,25 +63,16 @@ def optimize_parameters(
     low, high = _parameter_bounds(lower, upper)
     k = low.shape[0]
 
-    def stage(function):
-        return None if function is None else _Stage(function, merge, k)
+    def at_stage(name, function):
+        return (_Dynamics if name == "dynamics" else _Stage)(function, merge, k)
 
-    def terminal(function):
-        return None if function is None else _Terminal(function, merge, k)
-
-    return dataclasses.replace(
-        problem,
-        dynamics=_Dynamics(problem.dynamics, merge, k),
-        stage_cost=stage(problem.stage_cost),
-        terminal_cost=terminal(problem.terminal_cost),
+    return problem.map_functions(
+        at_stage,
+        lambda _, function: _Terminal(function, merge, k),
         control_dim=problem.control_dim + k,
         control_bounds=_control_bounds(problem, low, high),
         state_bounds=extended_bounds("optimize_parameters", problem.state_bounds, k),
         soft=extended_prices(problem.soft, k),
-        stage_inequality=stage(problem.stage_inequality),
-        stage_equality=stage(problem.stage_equality),
-        terminal_inequality=terminal(problem.terminal_inequality),
-        terminal_equality=terminal(problem.terminal_equality),
     )
 
 

@@ -83,21 +83,12 @@ def split_states(
 def _on_augmented_state(problem: Problem, increments: bool) -> Problem:
     m = problem.control_dim
 
-    def stage(function):
-        return None if function is None else _Stage(function, m, increments)
+    def at_stage(name, function):
+        return (_Dynamics if name == "dynamics" else _Stage)(function, m, increments)
 
-    def terminal(function):
-        return None if function is None else _Terminal(function, m)
-
-    return dataclasses.replace(
-        problem,
-        dynamics=_Dynamics(problem.dynamics, m, increments),
-        stage_cost=stage(problem.stage_cost),
-        terminal_cost=terminal(problem.terminal_cost),
-        stage_inequality=stage(problem.stage_inequality),
-        stage_equality=stage(problem.stage_equality),
-        terminal_inequality=terminal(problem.terminal_inequality),
-        terminal_equality=terminal(problem.terminal_equality),
+    return problem.map_functions(
+        at_stage,
+        lambda _, function: _Terminal(function, m),
         state_bounds=extended_bounds("slew_rate", problem.state_bounds, m),
         soft=extended_prices(problem.soft, m),
     )

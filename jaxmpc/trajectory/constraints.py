@@ -6,15 +6,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Violations, no_violations
+from jaxmpc.problem.kinds import KINDS, Kind
+from jaxmpc.solution import Multipliers, Violations, no_violations
 from jaxmpc.trajectory.defects import defects
-
-EQUALITIES = ("stage_equality", "terminal_equality")
-CONTROL_BOUNDS = ("upper", "lower")
 
 
 def stage_pieces(problem: Problem) -> dict[str, Callable]:
@@ -23,48 +21,48 @@ def stage_pieces(problem: Problem) -> dict[str, Callable]:
     Each is a function (t, x, u, params) -> rows. A row of an infinite bound is zero; at t = 0 the
     rows of the states' bounds are about the given x_0.
     """
-    pieces: dict[str, Callable] = {}
-    if problem.stage_inequality is not None:
-        inequality = problem.stage_inequality
-        pieces["stage_inequality"] = lambda t, x, u, params: inequality(x, u, t, params)
-    lower, upper = problem.control_bounds or (None, None)
-    if upper is not None:
-        pieces["upper"] = lambda t, x, u, _: _above(u, problem.limits(u.dtype)[1][t])
-    if lower is not None:
-        pieces["lower"] = lambda t, x, u, _: _above(-u, -problem.limits(u.dtype)[0][t])
-    lower, upper = problem.state_bounds or (None, None)
-    if upper is not None:
-        pieces["state_upper"] = lambda t, x, u, _: _above(x, _state_bound(problem, x, 1, t - 1))
-    if lower is not None:
-        pieces["state_lower"] = lambda t, x, u, _: _above(-x, -_state_bound(problem, x, 0, t - 1))
-    if problem.stage_equality is not None:
-        equality = problem.stage_equality
-        pieces["stage_equality"] = lambda t, x, u, params: equality(x, u, t, params)
-    return pieces
+    kinds = [kind for kind in KINDS.values() if kind.place != "end"]
+    return {k.name: _at_stage(problem, k) for k in kinds if k.given(problem) is not None}
 
 
 def terminal_pieces(problem: Problem) -> dict[str, Callable]:
     """The parts of the terminal rows: functions (x, params) -> rows."""
-    pieces: dict[str, Callable] = {}
-    if problem.terminal_inequality is not None:
-        pieces["terminal_inequality"] = problem.terminal_inequality
-    lower, upper = problem.state_bounds or (None, None)
+    kinds = [kind for kind in KINDS.values() if kind.place != "stage"]
+    return {k.name: _at_end(problem, k) for k in kinds if k.given(problem) is not None}
+
+
+def _at_stage(problem: Problem, kind: Kind) -> Callable:
+    if not kind.is_bound:
+        function = kind.given(problem)
+        return lambda t, x, u, params: function(x, u, t, params)
+    if kind.place == "states":
+        return lambda t, x, u, _: _beyond(kind, x, _state_bound(problem, x, kind.side, t - 1))
+    return lambda t, x, u, _: _beyond(kind, u, problem.limits(u.dtype)[kind.side][t])
+
+
+def _at_end(problem: Problem, kind: Kind) -> Callable:
+    if not kind.is_bound:
+        return kind.given(problem)
     end = problem.horizon - 1
-    if upper is not None:
-        pieces["state_upper"] = lambda x, _: _above(x, _state_bound(problem, x, 1, end))
-    if lower is not None:
-        pieces["state_lower"] = lambda x, _: _above(-x, -_state_bound(problem, x, 0, end))
-    if problem.terminal_equality is not None:
-        pieces["terminal_equality"] = problem.terminal_equality
-    return pieces
+    return lambda x, _: _beyond(kind, x, _state_bound(problem, x, kind.side, end))
 
 
-def _above(value, bound) -> Float[Array, " k"]:
-    return jnp.where(jnp.isfinite(bound), value - bound, 0.0)
+def _beyond(kind: Kind, value, bound) -> Float[Array, " k"]:
+    outside = value - bound if kind.sense == "upper" else bound - value
+    return jnp.where(jnp.isfinite(bound), outside, 0.0)
 
 
 def _state_bound(problem: Problem, x, side: int, index) -> Float[Array, " n"]:
     return problem.state_limits(x.shape[0], x.dtype)[side][jnp.maximum(index, 0)]
+
+
+def pinned_states(problem: Problem, x: Float[Array, " n"]) -> Bool[Array, "T n"]:
+    """Which of the states x_1 .. x_T equal bounds fix.
+
+    Their row of the upper bound is an equality, and the one of the lower bound none.
+    """
+    lower, upper = problem.state_limits(x.shape[0], x.dtype)
+    return (lower == upper) & jnp.isfinite(lower)
 
 
 def stage_rows(problem: Problem, t, x, u, params) -> Float[Array, " p"]:
@@ -82,7 +80,7 @@ def terminal_rows(problem: Problem, x, params) -> Float[Array, " e"]:
 def rows_along(problem: Problem, states, controls, params) -> Rows:
     """All rows along a trajectory; not those of the dynamics."""
     every_stage = jax.vmap(lambda t, x, u: stage_rows(problem, t, x, u, params))
-    times = jnp.arange(problem.horizon)
+    times = problem.times
     last = terminal_rows(problem, states[-1], params)
     return Rows(every_stage(times, states[:-1], controls), last)
 
@@ -94,14 +92,14 @@ def rows_jacobian(problem: Problem, states, controls, params) -> Jacobian:
         along = jax.jacfwd(lambda x, u: stage_rows(problem, t, x, u, params), (0, 1))
         return jnp.concatenate(along(x, u), axis=1)
 
-    times = jnp.arange(problem.horizon)
+    times = problem.times
     last = jax.jacfwd(lambda x: terminal_rows(problem, x, params))(states[-1])
     return Jacobian(jax.vmap(one_stage)(times, states[:-1], controls), last)
 
 
 def piece_sizes(problem: Problem, x, params) -> tuple[dict[str, int], dict[str, int]]:
     """How many rows each piece has, of those of a stage and of those of the end."""
-    u, t = jnp.zeros_like(x, shape=(problem.control_dim,)), jnp.zeros((), jnp.int32)
+    u, t = jnp.zeros_like(x, shape=(problem.control_dim,)), problem.times[0]
     stage = {
         name: jax.eval_shape(piece, t, x, u, params).shape[0]
         for name, piece in stage_pieces(problem).items()
@@ -135,12 +133,33 @@ def join(problem: Problem, x: Float[Array, " n"], parts: dict[str, Any]) -> Rows
     stage, terminal = [jnp.zeros_like(x, shape=(problem.horizon, 0))], [jnp.zeros_like(x[:0])]
     for name in stage_pieces(problem):
         rows = parts[name]
-        if name.startswith("state_"):
+        if KINDS[name].place == "states":
             rows = jnp.concatenate([jnp.zeros_like(rows[:1]), rows[:-1]])
         stage.append(rows)
     for name in terminal_pieces(problem):
-        terminal.append(parts[name][-1] if name.startswith("state_") else parts[name])
+        terminal.append(parts[name][-1] if KINDS[name].place == "states" else parts[name])
     return Rows(jnp.concatenate(stage, axis=1), jnp.concatenate(terminal))
+
+
+def multipliers_by_name(problem: Problem, x, params, rows: Rows) -> dict[str, Any]:
+    """Multipliers of the rows by the names of `Multipliers`, where those of bounds are >= 0."""
+    parts = split(problem, x, params, rows)
+    if "state_upper" in parts and "state_lower" in parts:
+        pinned, signed = pinned_states(problem, x), parts["state_upper"]
+        parts["state_upper"] = jnp.where(pinned, jnp.maximum(signed, 0.0), signed)
+        parts["state_lower"] = jnp.where(pinned, jnp.maximum(-signed, 0.0), parts["state_lower"])
+    return parts
+
+
+def rows_of_multipliers(problem: Problem, x, multipliers: Multipliers) -> Rows:
+    """The inverse of `multipliers_by_name`."""
+    pinned = pinned_states(problem, x)
+    lower, upper = multipliers.state_lower, multipliers.state_upper
+    signed = multipliers._replace(
+        state_upper=jnp.where(pinned, upper - lower, upper),
+        state_lower=jnp.where(pinned, 0.0, lower),
+    )
+    return join(problem, x, signed._asdict())
 
 
 def without_control_bounds(problem: Problem) -> Problem:
@@ -153,7 +172,7 @@ def violations(problem: Problem, states, controls, params) -> Violations:
     other = without_control_bounds(problem)
     parts = split(other, states[0], params, rows_along(other, states, controls, params))
     off = {
-        name: jnp.abs(rows) if name in EQUALITIES else jnp.maximum(rows, 0.0)
+        name: jnp.abs(rows) if KINDS[name].is_equality else jnp.maximum(rows, 0.0)
         for name, rows in parts.items()
     }
     return no_violations(states)._replace(

@@ -1,7 +1,6 @@
 """How far guessed states are from following the dynamics."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.problem import Problem
@@ -17,4 +16,4 @@ def defects(
 ) -> Float[Array, "T n"]:
     """The defect of every stage."""
     along = jax.vmap(defect, (None, 0, 0, 0, 0, None))
-    return along(problem, jnp.arange(problem.horizon), states[:-1], controls, states[1:], params)
+    return along(problem, problem.times, states[:-1], controls, states[1:], params)

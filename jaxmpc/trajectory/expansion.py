@@ -36,7 +36,7 @@ def linearize(
         q, r = jax.grad(problem.stage_cost, (0, 1))(x, u, t, params)
         return A, B, q, r
 
-    A, B, q, r = jax.vmap(stage)(states[:-1], controls, jnp.arange(problem.horizon))
+    A, B, q, r = jax.vmap(stage)(states[:-1], controls, problem.times)
     q_terminal = jax.grad(terminal_cost, 1)(problem, states[-1], params)
     return Linearization(A, B, jnp.concatenate([q, q_terminal[None]]), r)
 
@@ -88,7 +88,7 @@ def lagrangian_hessian(
         return value
 
     z = jnp.concatenate([states[:-1], controls], axis=1)
-    times = jnp.arange(problem.horizon)
+    times = problem.times
     later = None if costate is None else costate[1:]
     stages = jax.vmap(jax.hessian(hamiltonian))(z, times, later, multipliers.stage)
     return stages, jax.hessian(end)(states[-1])

@@ -40,7 +40,7 @@ def rollout(
         return (x_next, cost + term, magnitude + jnp.abs(term)), (x, u)
 
     zero = jnp.zeros_like(x0, shape=())
-    times = jnp.arange(problem.horizon)
+    times = problem.times
     last, (states, controls) = jax.lax.scan(step, (x0, zero, zero), (times, inputs))
     x, cost, magnitude = last
     term = terminal_cost(problem, x, params)
@@ -62,7 +62,7 @@ def objective(
     params: PyTree,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Cost and magnitude of a trajectory, whether or not it satisfies the dynamics."""
-    times = jnp.arange(problem.horizon)
+    times = problem.times
     stage = jax.vmap(problem.stage_cost, (0, 0, 0, None))(states[:-1], controls, times, params)
     last = terminal_cost(problem, states[-1], params)
     return jnp.sum(stage) + last, jnp.sum(jnp.abs(stage)) + jnp.abs(last)

@@ -1,5 +1,6 @@
 """What kind each row of the constraints is: whether it counts, and what violating it costs."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,13 +9,8 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
-from jaxmpc.trajectory.constraints import (
-    CONTROL_BOUNDS,
-    EQUALITIES,
-    piece_sizes,
-    stage_pieces,
-    stage_rows,
-)
+from jaxmpc.problem.kinds import KINDS, Kind
+from jaxmpc.trajectory.constraints import piece_sizes, pinned_states, stage_rows
 
 _SIZES = (1e-3, 1.0, 1e3)  # of controls at which rows are compared
 
@@ -36,59 +32,60 @@ class RowKinds(NamedTuple):
 
 def row_kinds(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> RowKinds:
     """The kinds of a problem's rows."""
-    stage, terminal = piece_sizes(problem, x0, params)
-    soft = problem.soft or {}
+    sizes = piece_sizes(problem, x0, params)
+    pinned, soft = pinned_states(problem, x0), problem.soft or {}
 
-    def each(rows_of, dtype: Any = bool) -> Rows:
-        """`rows_of(name, size)` of all pieces, the same at every stage."""
-        parts = [
-            [jnp.zeros((0,), dtype), *(rows_of(*item) for item in sizes.items())]
-            for sizes in (stage, terminal)
-        ]
-        at_stage, at_end = (jnp.concatenate(part) for part in parts)
-        return Rows(jnp.broadcast_to(at_stage, (problem.horizon, at_stage.shape[0])), at_end)
+    def sense(kind: Kind, size: int):
+        fixed = pinned if kind.name == "state_upper" else False
+        return jnp.full((size,), not kind.is_equality) & ~jnp.asarray(fixed)
 
-    def price(name: str, size: int, index: int):
-        field = "state_bounds" if name.startswith("state_") else name
-        if field in soft:
-            return soft[field].weights(field, size, x0.dtype)[index]
+    def price(kind: Kind, size: int, index: int):
+        if kind.field in soft:
+            return soft[kind.field].weights(kind.field, size, x0.dtype)[index]
         return jnp.full((size,), (jnp.inf, 0.0)[index], x0.dtype)
 
+    def rows(of_kind, dtype: Any = bool):
+        return _rows(problem, sizes, of_kind, dtype)
+
     return RowKinds(
-        present=_present(problem, x0, params, stage, terminal),
-        inequality=each(lambda name, size: jnp.full((size,), name not in EQUALITIES)),
-        control_bound=each(lambda name, size: jnp.full((size,), name in CONTROL_BOUNDS)),
-        linear=each(lambda name, size: price(name, size, 0), x0.dtype),
-        quadratic=each(lambda name, size: price(name, size, 1), x0.dtype),
+        present=_present(problem, x0, params, rows),
+        inequality=rows(sense),
+        control_bound=rows(lambda kind, size: jnp.full((size,), kind.field == "control_bounds")),
+        linear=rows(lambda kind, size: price(kind, size, 0), x0.dtype),
+        quadratic=rows(lambda kind, size: price(kind, size, 1), x0.dtype),
     )
 
 
-def _present(problem: Problem, x0, params, stage: dict[str, int], terminal: dict[str, int]) -> Rows:
+def _rows(problem: Problem, sizes: tuple[dict[str, int], dict[str, int]], of_kind, dtype) -> Rows:
+    """Rows of `of_kind(kind, size)`, [size] or [T, size], of all pieces."""
+    stage = [jnp.zeros((problem.horizon, 0), dtype)]
+    end = [jnp.zeros((0,), dtype)]
+    for name, size in sizes[0].items():
+        rows = jnp.broadcast_to(of_kind(KINDS[name], size), (problem.horizon, size))
+        if KINDS[name].place == "states":  # x_t at stage t is bounded by entry t - 1
+            rows = jnp.concatenate([rows[:1], rows[:-1]])
+        stage.append(rows)
+    for name, size in sizes[1].items():
+        rows = of_kind(KINDS[name], size)
+        end.append(rows[-1] if rows.ndim == 2 else rows)
+    return Rows(jnp.concatenate(stage, axis=1), jnp.concatenate(end))
+
+
+def _present(problem: Problem, x0, params, rows: Callable) -> Rows:
     """Where there are rows to be met. Some at the first stage are decided by x_0 alone."""
     low, high = problem.limits(x0.dtype)
     x_low, x_high = problem.state_limits(x0.shape[0], x0.dtype)
-    finite = {
+    found = {
         "upper": jnp.isfinite(high) & (low < high),
         "lower": jnp.isfinite(low) & (low < high),
         "state_upper": jnp.isfinite(x_high),
-        "state_lower": jnp.isfinite(x_low),
+        "state_lower": jnp.isfinite(x_low) & ~pinned_states(problem, x0),
     }
-    masks = [jnp.zeros((problem.horizon, 0), bool)]
-    for name in stage_pieces(problem):
-        mask = finite.get(name, jnp.ones((problem.horizon, stage[name]), bool))
-        if name.startswith("state_"):  # x_t at stage t is bounded by entry t - 1
-            mask = jnp.concatenate([mask[:1], mask[:-1]])
-        masks.append(mask)
-    at_stages = jnp.concatenate(masks, axis=1)
-    felt = _felt_by_first_control(problem, x0, params)
-    at_end = [
-        finite[name][-1] if name in finite else jnp.ones((size,), bool)
-        for name, size in terminal.items()
-    ]
-    return Rows(
-        at_stages.at[0].set(at_stages[0] & felt) if at_stages.size else at_stages,
-        jnp.concatenate([jnp.zeros((0,), bool), *at_end]),
-    )
+    present = rows(lambda kind, size: found.get(kind.name, jnp.ones((size,), bool)))
+    if not present.stage.size:
+        return present
+    first = present.stage[:1] & _felt_by_first_control(problem, x0, params)
+    return present._replace(stage=jnp.concatenate([first, present.stage[1:]]))
 
 
 def _felt_by_first_control(problem: Problem, x0, params) -> Bool[Array, " p"]:
@@ -101,6 +98,6 @@ def _felt_by_first_control(problem: Problem, x0, params) -> Bool[Array, " p"]:
     irregular = 1 + jnp.arange(m, dtype=x0.dtype) / (3 * m)
     sizes = jnp.asarray(_SIZES, x0.dtype)[:, None]
     controls = jnp.concatenate([0 * irregular[None], sizes * irregular, -sizes * irregular])
-    first = jnp.zeros((), jnp.int32)
+    first = problem.times[0]
     rows = jax.vmap(lambda u: stage_rows(problem, first, x0, u, params))(controls)
     return jnp.any(rows != rows[0], axis=0)  # so is NaN

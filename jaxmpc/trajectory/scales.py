@@ -10,12 +10,13 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
+from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.solution import Scales
-from jaxmpc.trajectory.constraints import CONTROL_BOUNDS, join, rows_jacobian, split
+from jaxmpc.trajectory.constraints import join, rows_jacobian, split
 from jaxmpc.trajectory.expansion import Linearization
 from jaxmpc.trajectory.rollout import objective
 
-_FUNCTIONS = ("stage_inequality", "stage_equality", "terminal_inequality", "terminal_equality")
+_FUNCTIONS = [kind.name for kind in KINDS.values() if not kind.is_bound]
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
 _OF_MEAN = 0.1  # the scale of the cost, as a part of the mean cost of a stage
 _PART = 1e-2  # the least part of half the range, or of the largest control, that is the scale
@@ -62,7 +63,7 @@ def scales_of(
     in_states = jnp.median(jnp.abs(states), axis=0)
     reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
-    rows = {name: jnp.zeros_like(states[0, :0]) for name in _FUNCTIONS}
+    rows = {name: jnp.ones_like(states[0, :1]) for name in _FUNCTIONS}
     if problem.has_general_constraints:
         given = (problem, params, states, controls)
         rows |= _of_rows(*given, _or_one(in_states), _or_one(in_controls))
@@ -114,7 +115,7 @@ def _curvature_of_controls(problem: Problem, params, states, controls) -> Float[
     def diagonal(x, u, t):
         return jnp.diagonal(jax.hessian(lambda u: problem.stage_cost(x, u, t, params))(u))
 
-    at_stages = jax.vmap(diagonal)(states[:-1], controls, jnp.arange(problem.horizon))
+    at_stages = jax.vmap(diagonal)(states[:-1], controls, problem.times)
     return jnp.sum(jnp.abs(at_stages), axis=0)
 
 
@@ -148,25 +149,21 @@ def _of_rows(
         jnp.max(jnp.abs(jacobian.terminal) * in_states, axis=1, initial=0.0),
     )
     parts = split(problem, states[0], params, moved)
-    found = {}
-    for name, value in parts.items():
-        if name.startswith("stage_"):
-            found[name] = _or_one(jnp.max(value, axis=0))
-        elif name.startswith("terminal_"):
-            found[name] = _or_one(value)
-    return found
+    own = {name: value for name, value in parts.items() if name in _FUNCTIONS}
+    return {
+        name: _or_one(value if KINDS[name].place == "end" else jnp.max(value, axis=0))
+        for name, value in own.items()
+    }
 
 
 def scales_of_rows(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Rows:
     """The scale of each row of the constraints."""
-    own = {name: getattr(scales, name) for name in _FUNCTIONS}
-    own |= dict.fromkeys(CONTROL_BOUNDS, scales.controls)
-    own |= dict.fromkeys(("state_upper", "state_lower"), scales.states)
 
-    def repeated(name: str, scale):
-        return scale if name.startswith("terminal") else jnp.tile(scale, (problem.horizon, 1))
+    def of_rows(kind: Kind):
+        scale = scales.of_rows(kind.name)
+        return scale if kind.place == "end" else jnp.tile(scale, (problem.horizon, 1))
 
-    rows = join(problem, x0, {name: repeated(name, scale) for name, scale in own.items()})
+    rows = join(problem, x0, {kind.name: of_rows(kind) for kind in KINDS.values()})
     # The states' rows at t = 0 constrain nothing.
     return jax.tree.map(lambda scale: jnp.where(scale > 0, scale, 1.0), rows)
 

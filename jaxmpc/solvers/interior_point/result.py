@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Multipliers, Scales, multipliers_of_bounds
 from jaxmpc.solvers.interior_point.state import InteriorPointState
-from jaxmpc.trajectory.constraints import split
+from jaxmpc.trajectory.constraints import multipliers_by_name
 
 
 def on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multipliers, tolerance):
@@ -26,7 +26,7 @@ def multipliers_of(problem: Problem, params, state: InteriorPointState) -> Multi
     held = held * unit
     rows = state.original.present.unflat(point.multipliers() * unit)
     none = jnp.zeros_like(point.controls)
-    parts = split(problem, point.states[0], params, rows)
+    parts = multipliers_by_name(problem, point.states[0], params, rows)
     multipliers = multipliers_of_bounds(none, none, point.states)._replace(**parts)
     # Fixed controls have no rows.
     return multipliers._replace(

@@ -8,7 +8,7 @@ from jaxmpc.solution import Scales
 from jaxmpc.solvers.loop import WarmStart
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting
 from jaxmpc.trajectory import Linearization
-from jaxmpc.trajectory.constraints import join
+from jaxmpc.trajectory.constraints import rows_of_multipliers
 
 WARM_MU = 1e-5  # the barrier parameter after a solution nearby
 _PUSH = 1e-2  # the distance of controls from their bounds
@@ -45,7 +45,7 @@ def near_solution(
     A slack that is shorter than sqrt(mu) would keep the first steps short.
     """
     least = WARM_MU**0.5 * setting.units.rows
-    given = join(problem, point.states[0], warm.multipliers._asdict()).flat()
+    given = rows_of_multipliers(problem, point.states[0], warm.multipliers).flat()
     y = jnp.where(setting.present.flat(), setting.scale * given, 0.0)
     slack = jnp.maximum(jnp.where(setting.exists[1], point.positive[1], 0) - rows, least)
     slack = jnp.where(setting.exists[0], slack, 1.0)
