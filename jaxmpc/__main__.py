@@ -10,17 +10,15 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
-from tqdm import tqdm
 
 import jaxmpc
-from jaxmpc import integrators, models, plot
+from jaxmpc import integrators, learning, models, plot
 
 PAPER_COST = 22.085  # mean over the 120 experts
 PAPER_TEST_LOSS = 1.6e-4  # cart-pole, dynamics learned from 100 experts (the thesis' figure 5.5)
@@ -43,14 +41,6 @@ def _problem(horizon: int, largest_force: float) -> jaxmpc.Problem:
 PROBLEM = _problem(20, models.CARTPOLE_MAX_FORCE)
 
 
-class Learner(NamedTuple):
-    """What a training step hands to the next one."""
-
-    log_params: dict[str, Float[Array, ""]]
-    moments: optax.OptState
-    controls: Float[Array, "b T 1"]  # the last solution: where the next solve starts
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the demonstration; 1 if an expert did not converge, else 0."""
     options = _options(arguments)
@@ -67,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     _print_report(experts, seconds, _median_seconds(lambda: solve(x0, params, guess)))
 
     print("\n2. Learn the dynamics back from the controls of 100 experts, through the solver\n")
-    learned = _learn(x0[:TRAIN], experts.controls[:TRAIN], options.steps)
+    learned = _learn(jax.tree.map(lambda leaf: leaf[:TRAIN], experts), options.steps)
     found = solve(x0, learned, guess)
     test_loss = jnp.mean((found.controls - experts.controls)[-TEST:] ** 2)
     _print_parameters(learned)
@@ -138,44 +128,26 @@ def _upright(experts: jaxmpc.Solution) -> np.ndarray:
     return np.max(experts.states[..., 2], axis=-1) > 0.99
 
 
-def _learn(x0, controls, steps: int) -> dict[str, Float[Array, ""]]:
+def _learn(experts: jaxmpc.Solution, steps: int) -> dict[str, Float[Array, ""]]:
     """The parameters that make the solver's controls equal the experts', by Adam."""
     # A larger rate than usual, and a short memory of squares: the four logarithms have gradients
     # that differ by orders of magnitude, and these change quickly.
     optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps), b2=0.95)
-
-    def loss(log_params, guess):
-        params = jax.tree.map(jnp.exp, log_params)  # masses and lengths are positive
-        solution = _solve(x0, params, guess)
-        return jnp.mean((solution.controls - controls) ** 2), solution
-
-    def step(learner: Learner):
-        value_and_gradient = jax.value_and_grad(loss, has_aux=True)
-        (value, solution), gradient = value_and_gradient(learner.log_params, learner.controls)
-        change, moments = optimizer.update(gradient, learner.moments)
-        log_params = jax.tree.map(jnp.add, learner.log_params, change)
-        unsolved = jnp.sum(~solution.converged)
-        return Learner(log_params, moments, solution.controls), value, unsolved
-
-    log_params = {name: jnp.log(jnp.asarray(value, x0.dtype)) for name, value in WRONG.items()}
-    learner = Learner(log_params, optimizer.init(log_params), controls)
-    seconds, step = _compiled(step, learner)
-    unsolved_solves = 0
-    bar = tqdm(range(steps), desc="   learning", unit=" steps", mininterval=0.5)
-    start = time.perf_counter()
-    for k in bar:
-        # A solve that starts from the last one stays in its local minimum. Now and then each
-        # starts from its expert's controls again, so that none stays in the wrong one.
-        if k % FRESH_START == 0:
-            learner = learner._replace(controls=controls)
-        learner, value, unsolved = step(learner)
-        unsolved_solves += int(unsolved)
-        bar.set_postfix_str(f"loss {value:.1e}", refresh=False)
-    seconds_each = (time.perf_counter() - start) / steps
-    print(f"   {'compile':<20}{seconds:.1f} s, once (solve, gradient and Adam)")
-    print(f"   {'step':<20}{1e3 * seconds_each:.0f} ms for {len(x0)} solves and their gradient")
-    print(f"   {'did not converge':<20}{unsolved_solves} of {steps * len(x0)} solves")
-    return jax.tree.map(jnp.exp, learner.log_params)
+    # Each solve starts from the last one, and so stays in its local minimum. Now and then each
+    # starts from its expert's controls again, so that none stays in the wrong one.
+    loss = learning.Imitation(PROBLEM, from_examples=True)
+    examples = learning.Examples(experts.states, experts.controls)
+    wrong = {name: learning.Positive(value) for name, value in WRONG.items()}
+    fitted = learning.fit(
+        loss, wrong, examples, optimizer=optimizer, epochs=steps, fresh_every=FRESH_START
+    )
+    history = fitted.history
+    seconds = float(np.median(history.seconds))
+    compiled = float(history.seconds[0]) - seconds
+    print(f"   {'compile':<20}{compiled:.1f} s, once (solve, gradient and Adam)")
+    print(f"   {'step':<20}{1e3 * seconds:.0f} ms for {TRAIN} solves and their gradient")
+    print(f"   {'did not converge':<20}{history.unsolved.sum()} of {steps * TRAIN} solves")
+    return learning.plain(fitted.params)
 
 
 def _print_parameters(learned):

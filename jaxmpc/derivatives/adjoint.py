@@ -1,8 +1,10 @@
-"""How a solution is differentiated: the two configurations."""
+"""How a solution is differentiated: the two configurations, and what a failed one gives."""
 
 import dataclasses
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, PyTree
 
 from jaxmpc.checks import check_choice, check_not_negative, check_positive
 from jaxmpc.lq.riccati.choice import CHOICES
@@ -57,3 +59,15 @@ class UnrolledAdjoint:
 
     def __post_init__(self):
         check_positive("UnrolledAdjoint", "iterations", self.iterations, whole=True)
+
+
+def apply_policy(adjoint: ImplicitAdjoint, converged: Bool[Array, ""], cotangent: PyTree):
+    """What flows out of the rule of an element that may not have converged: `on_failure`.
+
+    Applied inside the rules, where under `vmap` each element still has a cotangent of its own:
+    those of a parameter that the batch shares are added up after it.
+    """
+    if adjoint.on_failure == "keep":
+        return cotangent
+    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
+    return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), cotangent)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_state
 from jaxmpc.derivatives.active_rows import active_rows
-from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     factor_of,
@@ -80,10 +80,7 @@ def _solution_jvp(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, so
         tangent = tangent._replace(cost=cost)
     else:
         tangent = _directional(adjoint, instance, instance_dot, point)
-    if adjoint.on_failure == "keep":
-        return tangent
-    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
-    return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), tangent)
+    return apply_policy(adjoint, converged, tangent)
 
 
 _compiled = jax.jit(_solution_jvp)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.derivatives import kkt_system
 from jaxmpc.derivatives.active_rows import active_rows
-from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     bound_slope,
@@ -33,18 +33,6 @@ from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
 from jaxmpc.solution import Solution
 from jaxmpc.trajectory import objective
-
-
-def apply_policy(adjoint: ImplicitAdjoint, converged: Bool[Array, ""], cotangent: PyTree):
-    """What flows out of a backward rule of an element that may not have converged.
-
-    Applied inside the rules, where under `vmap` each element still has a cotangent of its own:
-    those of a parameter that the batch shares are added up after it.
-    """
-    if adjoint.on_failure == "keep":
-        return cotangent
-    instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
-    return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), cotangent)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

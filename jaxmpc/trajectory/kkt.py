@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxmpc.solution import Residuals, Scales
 
-_S_MAX = 100.0  # multipliers up to this mean size leave the residuals unscaled, as in IPOPT
+_S_MAX = 100.0  # multipliers up to this mean size leave the residuals unscaled
 
 
 class BoundMultipliers(NamedTuple):
@@ -15,6 +15,11 @@ class BoundMultipliers(NamedTuple):
 
     lower: Float[Array, "T m"]
     upper: Float[Array, "T m"]
+
+
+def residual_scale(mean: Float[Array, ""]) -> Float[Array, ""]:
+    """By what a residual is divided where multipliers have a mean absolute value, as in IPOPT."""
+    return jnp.maximum(_S_MAX, mean) / _S_MAX
 
 
 def bound_multipliers(
@@ -49,7 +54,7 @@ def kkt_residuals(
     in_controls = scales.controls / scales.cost
     size = jnp.sum(jnp.abs(costate) * scales.states / scales.cost)
     size += jnp.sum(jnp.abs(signed) * in_controls)
-    scale = jnp.maximum(_S_MAX, size / (costate.size + signed.size)) / _S_MAX
+    scale = residual_scale(size / (costate.size + signed.size))
     outside = jnp.maximum(lower - controls, controls - upper) / scales.controls
     # A multiplier is nonzero only at (or outside) its bound, so an infinite slack never enters.
     slack_lower = jnp.where(multipliers.lower > 0, controls - lower, 0.0)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.lq.riccati.sequential import Factor
 from jaxmpc.problem import Problem
+from jaxmpc.problem.kinds import KINDS
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter import Filter, Merit
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values, evaluate
@@ -125,7 +126,8 @@ def _newton(problem: Problem, setting: Setting, point: Iterate, model: Model) ->
     of its own size. In costates and multipliers that force would be curvature of the next model,
     which asks for a larger weight yet; so they are taken from the direction that does neither.
     """
-    substitutions = 1 if (problem.stage_equality, problem.terminal_equality) == (None, None) else 2
+    equalities = [kind for kind in KINDS.values() if kind.is_equality]
+    substitutions = 2 if any(kind.given(problem) is not None for kind in equalities) else 1
 
     def newton(aim: Values, held) -> Iterate:
         matrices, expansion = model.matrices, model.expansion

@@ -9,6 +9,7 @@ from jaxmpc.solution import Residuals
 from jaxmpc.solvers.multiple_shooting.filter import Merit
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values, rows_at
 from jaxmpc.solvers.multiple_shooting.model import Expansion, lagrangian_gradient, price_gradient
+from jaxmpc.trajectory.kkt import residual_scale
 
 
 class Optimality(NamedTuple):
@@ -25,8 +26,8 @@ class Optimality(NamedTuple):
     def residuals(self, mu, unit) -> Residuals:
         """Scaled, with multipliers in units of `unit`."""
         off = jnp.maximum(self.largest_product - mu, mu - self.least_product)
-        scale = jnp.maximum(100.0, self.mean / unit) / 100
-        scale_of_rows = jnp.maximum(100.0, self.mean_of_rows / unit) / 100
+        scale = residual_scale(self.mean / unit)
+        scale_of_rows = residual_scale(self.mean_of_rows / unit)
         return Residuals(
             stationarity=self.stationarity / unit / scale,
             feasibility=self.feasibility,
