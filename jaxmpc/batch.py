@@ -194,7 +194,7 @@ def _on_a_device(
 ) -> Solution:
     solver = jax.lax.stop_gradient(split).whole()
 
-    def whole(problem, shared, element: _Element) -> tuple:
+    def instance(problem, shared, element: _Element) -> tuple:
         params = eqx.combine(element.params, shared)
         return problem, element.x0, params, full_guess(problem, element.x0, element.guess)
 
@@ -203,35 +203,35 @@ def _on_a_device(
         length = adjoint.iterations
 
         def unrolled(element):
-            problem_, x0, params, guess = whole(problem, shared, element)
+            problem_, x0, params, guess = instance(problem, shared, element)
             return unroll(solver, problem_, x0, params, guess, length)
 
         return in_chunks(unrolled, elements, plan.chunk_size)
-    given = partial(whole, *jax.lax.stop_gradient((problem, shared)))
+    given = partial(instance, *jax.lax.stop_gradient((problem, shared)))
     iteration = iteration_of(solver, given)
-    points, _ = run_many(iteration, jax.lax.stop_gradient(elements), plan.chunk_size)
+    solutions, _ = run_many(iteration, jax.lax.stop_gradient(elements), plan.chunk_size)
 
-    def differentiated(element_and_point):
-        element, point = element_and_point
-        return attached(adjoint, whole(problem, shared, element)[:3], point)
+    def differentiated(element_and_solution):
+        element, solution = element_and_solution
+        return attached(adjoint, instance(problem, shared, element)[:3], solution)
 
-    return in_chunks(differentiated, (elements, points), plan.chunk_size)
+    return in_chunks(differentiated, (elements, solutions), plan.chunk_size)
 
 
-def iteration_of(solver: Solver, whole: Callable) -> Iteration:
-    """A driven solver for elements, of which `whole` makes (problem, x0, params, guess)."""
+def iteration_of(solver: Solver, instance: Callable) -> Iteration:
+    """A driven solver for elements, of which `instance` makes (problem, x0, params, guess)."""
     driver = Driver(solver, solver.max_iterations)
 
     def step(element, progress):
-        problem, _, params, _ = whole(element)
+        problem, _, params, _ = instance(element)
         return driver.step(problem, params, progress)
 
     def postprocess(element, progress):
-        problem, _, params, _ = whole(element)
+        problem, _, params, _ = instance(element)
         return driver.postprocess(problem, params, progress)
 
     return Iteration(
-        init=lambda element: driver.init(*whole(element)),
+        init=lambda element: driver.init(*instance(element)),
         step=step,
         terminate=driver.terminate,
         postprocess=postprocess,

@@ -39,8 +39,8 @@ def _describe_one(solution: Solution) -> str:
     # An interior point leaves about this much at bounds that are not met.
     least = _COUNTED * float(solution.tolerance)
     least = least * np.asarray(scales.cost) / np.asarray(scales.controls)
-    held = np.maximum(solution.multipliers.lower, solution.multipliers.upper)
-    at_bound = int(np.sum(np.asarray(held) > least))
+    largest = np.maximum(solution.multipliers.lower, solution.multipliers.upper)
+    at_bound = int(np.sum(np.asarray(largest) > least))
     rounded = ", met to working precision" if _to_working_precision(solution) else ""
     lines = [
         f"{status.name}: {status.message}",

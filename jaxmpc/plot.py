@@ -98,10 +98,10 @@ def plot_history(history: History) -> "Figure":
     above.semilogy(epochs, history.loss, color=_QUIET, lw=1.8, label="training")
     below.plot(epochs, history.unsolved, color=_QUIET, lw=1.2, drawstyle="steps-mid")
     for place, (name, losses) in enumerate(history.evaluations.items()):
-        known = ~np.isnan(losses)
+        evaluated = ~np.isnan(losses)
         look = {"color": _LOUD if place == 0 else f"C{place + 3}", "lw": 1.4}
-        above.semilogy(epochs[known], losses[known], label=name, **look)
-        below.plot(epochs[known], history.evaluations_unsolved[name][known], **look)
+        above.semilogy(epochs[evaluated], losses[evaluated], label=name, **look)
+        below.plot(epochs[evaluated], history.evaluations_unsolved[name][evaluated], **look)
     above.set_ylabel("mean loss")
     above.legend(frameon=False)
     below.set(xlabel="epoch", ylabel="not solved")
@@ -158,18 +158,18 @@ def animate_cartpole(
     states = np.asarray(states)
     duration = dt * (len(states) - 1)
     moving = np.linspace(0.0, duration, round(duration * slowdown * frames_per_second) + 1)
-    known = dt * np.arange(len(states))
+    instants = dt * np.arange(len(states))
     angle = np.unwrap(np.arctan2(states[:, 3], states[:, 2]))
-    position, angle = (np.interp(moving, known, values) for values in (states[:, 0], angle))
+    position, angle = (np.interp(moving, instants, values) for values in (states[:, 0], angle))
     force = None
     if controls is not None:
-        held = np.minimum((moving / dt).astype(int), len(controls) - 1)
-        force = np.asarray(controls)[held, 0]
+        stage = np.minimum((moving / dt).astype(int), len(controls) - 1)
+        force = np.asarray(controls)[stage, 0]
     figure, axis = pyplot.subplots(figsize=(7.0, 4.6), layout="constrained")
     draw = _cartpole_artists(axis, moving, position, angle, 2 * length, force)
-    rest = [len(moving) - 1] * frames_per_second  # a moment to see where it ended
+    pause = [len(moving) - 1] * frames_per_second  # a moment to see where it ended
     return FuncAnimation(
-        figure, draw, frames=[*range(len(moving)), *rest], interval=1000 / frames_per_second
+        figure, draw, frames=[*range(len(moving)), *pause], interval=1000 / frames_per_second
     )
 
 

@@ -206,21 +206,20 @@ def _initialize(split: Split, problem: Problem, x0, params, guess):
 
 def _finalize(split: Split, adjoint, problem: Problem, x0, params, state) -> Solution:
     solver, given = split.whole(), (problem, x0, params)
-    constants = jax.lax.stop_gradient((problem, params, state))
-    point = solver.postprocess(*constants)
-    return attached(
-        adjoint, given, point.ended(checked_status(solver, constants[-1]), point.iterations)
-    )
+    problem, params, state = jax.lax.stop_gradient((problem, params, state))
+    solution = solver.postprocess(problem, params, state)
+    solution = solution.ended(checked_status(solver, state), solution.iterations)
+    return attached(adjoint, given, solution)
 
 
 _compiled, _initialize_compiled, _finalize_compiled = map(jax.jit, (_solve, _initialize, _finalize))
 
 
-def attached(adjoint: ImplicitAdjoint, given: tuple, point: Solution) -> Solution:
-    """The solution that a solver's point is, with its derivative in (problem, x0, params)."""
+def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solution:
+    """What a solver returned, with its derivative in (problem, x0, params)."""
     rule = smoothed if adjoint.smoothing else differentiable
     problem, x0, params = given
-    return rule(adjoint, Instance(problem, x0, params, point.scales), point)
+    return rule(adjoint, Instance(problem, x0, params, solution.scales), solution)
 
 
 def full_guess(problem: Problem, x0, guess) -> Guess:

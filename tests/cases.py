@@ -92,7 +92,7 @@ def no_cost(x, u, t, params):
 def outside_circles(x, u, t, params):
     """The position x[:2] keeps a `radius` away from each of the `centers` [p, 2]."""
     centers, radius = (jnp.asarray(params[key], x.dtype) for key in ("centers", "radius"))
-    return radius**2 - jnp.sum((x[:2] - centers) ** 2, axis=1)
+    return radius**2 - jnp.sum((x[None, :2] - centers) ** 2, axis=1)
 
 
 def bounds_before_goal(lower, upper, horizon, reached=slice(None)):

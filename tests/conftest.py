@@ -22,6 +22,9 @@ from jaxtyping import install_import_hook
 
 # The package itself never touches these flags; float32 has tests of its own.
 jax.config.update("jax_enable_x64", True)
+# Nothing is broadcast or cast that does not say so, there where it happens.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

@@ -286,7 +286,7 @@ def arm(x, u, params):
     """
     angles, rates = jnp.cumsum(x[:3]), jnp.cumsum(x[3:])
     coupling = params["mass"] * params["length"] ** 2 * jnp.asarray(_COUPLING, x.dtype)
-    between = angles[:, None] - angles
+    between = angles[:, None] - angles[None]
     torques = u - params["damping"] * x[3:]
     force = torques - jnp.append(torques[1:], 0.0) - (coupling * jnp.sin(between)) @ rates**2
     # Cramer's rule by cross products: of three rows, it is cheaper than a factorisation

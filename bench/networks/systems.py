@@ -186,7 +186,7 @@ def rollouts(
     base = jnp.where(planned, plans, jnp.asarray(system.hover))
     controls = jnp.clip(base + smooth @ jnp.asarray(system.shake).T, *system.bounds)
     states = jax.jit(jax.vmap(partial(simulate, system)))(x0s, controls)
-    error = noise * jnp.asarray(system.scale) * jax.random.normal(sensors, states.shape)
+    error = noise * jnp.asarray(system.scale)[None, None] * jax.random.normal(sensors, states.shape)
     return Examples(states + error, controls)
 
 

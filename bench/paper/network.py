@@ -49,7 +49,8 @@ class Policy(eqx.Module):
 
 def imitation(policy: Policy, example: Examples) -> Float[Array, ""]:
     """Mean squared distance of its controls to the expert's."""
-    return jnp.mean((policy(example.states[0]) - example.controls) ** 2)
+    controls = policy(example.states[0])
+    return jnp.mean((controls - example.controls.astype(controls.dtype)) ** 2)
 
 
 def _network(inputs: int, outputs: int, key: Array) -> eqx.nn.MLP:

@@ -101,7 +101,7 @@ def _jaxmpc_problem():
 
     def outside(x, u, t, params):
         # of x_1 on: the given x_0 is far outside, and any value below zero is as good
-        return _RADIUS**2 - jnp.sum((x[:2] - jnp.array(_COLUMNS)) ** 2, axis=1)
+        return _RADIUS**2 - jnp.sum((x[None, :2] - jnp.array(_COLUMNS)) ** 2, axis=1)
 
     return jaxmpc.Problem(
         lambda x, u, t, params: rk4(x, u, t, {**jaxmpc.models.QUADROTOR, "mass": params["mass"]}),

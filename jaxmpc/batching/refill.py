@@ -16,9 +16,9 @@ from jaxtyping import Array, Int, PyTree
 
 from jaxmpc import trees
 
-# The part of the lanes that may stand idle before they are refilled: refilling costs a start of
-# all lanes, idling an iteration of the idle ones.
-_IDLE = 1 / 8
+# One in so many lanes may stand idle before they are refilled: refilling costs a start of all
+# lanes, idling an iteration of the idle ones.
+_IDLE = 8
 # Elements of an inner loop that are worked on at once: what a core's cache holds, or a device.
 _LANES, _LANES_ELSEWHERE = {"cpu": 16}, 4096
 
@@ -133,7 +133,7 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
 
         def going(carry):
             free = jnp.sum(idle(owner, carry[0]))
-            return (free < lanes) & ~(many & (free >= _IDLE * lanes))
+            return (free < lanes) & ~(many & (free >= -(-lanes // _IDLE)))
 
         def forward(carry):
             state, steps = carry

@@ -88,16 +88,16 @@ def _diagnostics(instance: Instance, solution: Solution) -> GradientDiagnostics:
     model = quadratic_model(ImplicitAdjoint(), instance, point)
     free = free_controls(instance, point)
     rows = active_rows(instance, point)
-    held = constrained_factor(model, rows.jacobian, free)
+    matrices = constrained_factor(model, rows.jacobian, free)
     loose = factor(model, free)  # without the rows: the curvature of the cost alone
-    smallest = jnp.min(jnp.where(free, held.Quu.pivots, jnp.inf))
+    smallest = jnp.min(jnp.where(free, matrices.Quu.pivots, jnp.inf))
     largest = jnp.max(jnp.where(free, jnp.abs(loose.Quu.pivots), 0.0))
     bounds, inequalities = (
         _margin_of_bounds(instance, point, model),
         _margin_of_rows(instance, point, model, loose),
     )
     weak = bounds.weak + inequalities.weak
-    independence = _independence(model, rows, held, loose)
+    independence = _independence(model, rows, matrices, loose)
     residual = solution.residuals.largest()
     reliable = solution.converged & (smallest > 0) & (weak == 0)
     reliable &= independence > jnp.finfo(point.states.dtype).eps ** 0.5
@@ -185,7 +185,7 @@ def _margin_of_rows(
     )
 
 
-def _independence(model: LQProblem, rows: ActiveRows, held: Factor, loose: Factor):
+def _independence(model: LQProblem, rows: ActiveRows, matrices: Factor, loose: Factor):
     """Extreme eigenvalues of S = J K^-1 J' by the power method, K on the free controls."""
     exists = rows.rows
     if not any(leaf.size for leaf in exists):
@@ -193,14 +193,14 @@ def _independence(model: LQProblem, rows: ActiveRows, held: Factor, loose: Facto
     lengths = jax.tree.map(lambda J: jnp.sqrt(jnp.sum(J**2, axis=-1)), Rows(*rows.jacobian))
     lengths = jax.tree.map(lambda w: jnp.where(w > 0, w, 1.0), lengths)
     unit = Jacobian(*(J / w[..., None] for J, w in zip(rows.jacobian, lengths, strict=True)))
-    held = constrained_factor(model, unit, held.free)
+    matrices = constrained_factor(model, unit, matrices.free)
     still = jnp.zeros_like(model.r)
 
     def only(values: Rows) -> Rows:
         return jax.tree.map(lambda e, v: jnp.where(e, v, 0.0), exists, values)
 
     def shifted_inverse(values: Rows) -> Rows:  # (S + delta)^-1
-        return only(multiplier_steps(model, unit, only(values), held, still, 1)[1])
+        return only(multiplier_steps(model, unit, only(values), matrices, still, 1)[1])
 
     def forward(values: Rows) -> Rows:  # S
         stages, last = unit.transposed_times(only(values))

@@ -62,8 +62,8 @@ def _attach_backward(adjoint, residuals, cotangent):
     matrices = jax.lax.stop_gradient(factor_of(adjoint, model, rows.jacobian, free))
     system = adjoint_problem(model, *cotangent[:3])
     values = rows.only(cotangent.rows)
-    held = jnp.zeros_like(point.controls)
-    direction, along_rows = solve_rows(system, rows.jacobian, values, matrices, held)
+    fixed = jnp.zeros_like(point.controls)
+    direction, along_rows = solve_rows(system, rows.jacobian, values, matrices, fixed)
     toward = KKTPoint(
         direction.states,
         direction.controls,
@@ -73,10 +73,10 @@ def _attach_backward(adjoint, residuals, cotangent):
     # What a bound feels, through a control that it holds.
     pushed = control_gradient(system, direction, False)
     pushed += rows.jacobian.transposed_times(along_rows)[0][:, model.q.shape[1] :]
-    fixed = jnp.where(free, 0.0, cotangent.controls - pushed)
+    on_fixed = jnp.where(free, 0.0, cotangent.controls - pushed)
     at_upper = multipliers(instance, point).upper > 0
-    toward_upper = jnp.where(at_upper, fixed, 0.0)
-    toward_lower = jnp.where(at_upper, 0.0, fixed)
+    toward_upper = jnp.where(at_upper, on_fixed, 0.0)
+    toward_lower = jnp.where(at_upper, 0.0, on_fixed)
 
     def slope(varied):
         instance = eqx.combine(varied, constant)
@@ -138,18 +138,20 @@ def _cost_backward(residuals, cotangent):
         instance = eqx.combine(varied, constant)
         return lagrangian(instance, *point) + bound_slope(instance, signed.lower, -signed.upper)
 
-    gradient = jax.tree.map(lambda leaf: cotangent * leaf, jax.grad(value)(varied))
+    gradient = jax.tree.map(
+        lambda leaf: cotangent.astype(leaf.dtype) * leaf, jax.grad(value)(varied)
+    )
     return gradient, None, jax.tree.map(jnp.zeros_like, point)
 
 
 optimal_cost.defvjp(_cost_forward, _cost_backward)
 
 
-def differentiable(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> Solution:
-    """The point that a solver returned, as a differentiable function of the instance."""
+def differentiable(adjoint: ImplicitAdjoint, instance: Instance, solution: Solution) -> Solution:
+    """What a solver returned, as a differentiable function of the instance."""
     varied, constant = eqx.partition(instance, eqx.is_inexact_array)
-    converged = point.converged
-    returned = point_of(instance, point)
+    converged = solution.converged
+    returned = point_of(instance, solution)
     kkt_point: KKTPoint = attach(adjoint, varied, constant, returned, converged)
 
     def of_instance(function):
@@ -160,11 +162,11 @@ def differentiable(adjoint: ImplicitAdjoint, instance: Instance, point: Solution
 
     gains = partial(kkt_system.gains, adjoint)
     return dataclasses.replace(
-        point,
+        solution,
         states=kkt_point.states,
         controls=kkt_point.controls,
         costates=kkt_point.costates,
-        cost=derived(optimal_cost, point.cost),
-        multipliers=derived(of_instance(multipliers), point.multipliers),
-        gains=derived(of_instance(gains), point.gains),
+        cost=derived(optimal_cost, solution.cost),
+        multipliers=derived(of_instance(multipliers), solution.multipliers),
+        gains=derived(of_instance(gains), solution.gains),
     )

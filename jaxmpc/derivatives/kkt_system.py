@@ -70,7 +70,7 @@ def quadratic_model(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoin
     linear = linear._replace(q=jnp.zeros_like(states), r=jnp.zeros_like(controls))
     model = lq_model(linear, stages, terminal, jnp.zeros_like(states[1:]))
     damping = adjoint.damping * jnp.eye(problem.control_dim, dtype=states.dtype)
-    return model._replace(R=model.R + damping)
+    return model._replace(R=model.R + damping[None])
 
 
 def factor_of(
@@ -103,7 +103,7 @@ def multipliers_of_control_bounds(instance: Instance, point: KKTPoint) -> BoundM
     controls = point.controls
     lower, upper = instance.problem.limits(controls.dtype)
     gradient = lagrangian_control_gradient(instance, point)
-    unit = instance.scales.controls
+    unit = instance.scales.controls[None]
     near = jnp.maximum(controls - lower, 0.0) / unit, jnp.maximum(upper - controls, 0.0) / unit
     below, above = (jnp.where(d < _NEAR, d * instance.scales.cost / unit, jnp.inf) for d in near)
     return BoundMultipliers(
@@ -143,10 +143,10 @@ def gains(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> Gain
     matrices = factor_of(adjoint, model, rows.jacobian, free)
     gradient = lagrangian_control_gradient(instance, point)
     zeros = jax.tree.map(jnp.zeros_like, point.rows)
-    held = jnp.zeros_like(point.controls)
+    still = jnp.zeros_like(point.controls)
     linear = model._replace(r=jnp.where(free, gradient, 0.0))
     fixed = jax.lax.stop_gradient(matrices)
-    step, _ = solve_rows(linear, rows.jacobian, zeros, fixed, held)
+    step, _ = solve_rows(linear, rows.jacobian, zeros, fixed, still)
     convex = matrices.is_convex()
     return Gains(
         feedforward=jnp.where(convex, step.feedforward, 0.0),

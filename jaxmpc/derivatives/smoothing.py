@@ -21,14 +21,13 @@ from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem, terminal_cost
 from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
-from jaxmpc.solution import Multipliers, Solution, Status, multipliers_of_bounds
+from jaxmpc.solution import Multipliers, Solution, multipliers_of_bounds
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, WarmStart, run
 from jaxmpc.trajectory.constraints import (
     multipliers_by_name,
     pinned_states,
     rows_along,
-    rows_of_multipliers,
     split,
     stage_rows,
     terminal_rows,
@@ -38,24 +37,24 @@ from jaxmpc.trajectory.row_kinds import RowKinds, row_kinds
 _NEWTON_STEPS = 30
 
 
-def smoothed(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> Solution:
-    """The point that a solver returned, with the derivatives of the central path.
+def smoothed(adjoint: ImplicitAdjoint, instance: Instance, solution: Solution) -> Solution:
+    """What a solver returned, with the derivatives of the central path.
 
     The cost keeps its own: it has no kink.
     """
     plain = dataclasses.replace(adjoint, smoothing=0.0)
-    central = central_path(adjoint, instance, point)
+    central = central_path(adjoint, instance, solution)
     instance_of_path = instance._replace(problem=barrier_problem(instance, adjoint.smoothing))
     path = differentiable(plain, instance_of_path, central)
     kappa, along = adjoint.smoothing, (path.states, path.controls)
     pushes = path_multipliers(instance, kappa, *along, path.multipliers)
 
     def with_derivative(field: str, surrogate):
-        return straight_through(getattr(point, field), surrogate)
+        return straight_through(getattr(solution, field), surrogate)
 
     return dataclasses.replace(
-        point,
-        cost=differentiable(plain, instance, point).cost,
+        solution,
+        cost=differentiable(plain, instance, solution).cost,
         states=with_derivative("states", path.states),
         controls=with_derivative("controls", path.controls),
         costates=with_derivative("costates", path.costates),
@@ -64,21 +63,22 @@ def smoothed(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> S
     )
 
 
-def central_path(adjoint: ImplicitAdjoint, instance: Instance, point: Solution) -> Solution:
+def central_path(adjoint: ImplicitAdjoint, instance: Instance, solution: Solution) -> Solution:
     """The point of the central path near a solution, as one of `barrier_problem`; a constant.
 
     Its status is that of the solution, if that did not converge.
     """
     kappa = adjoint.smoothing
     instance = jax.lax.stop_gradient(instance)
-    converged = point.status == Status.converged
-    warm = WarmStart(point.states, point.costates, point.multipliers, point.scales, converged)
+    converged = solution.converged
+    s = solution
+    warm = WarmStart(s.states, s.costates, s.multipliers, s.scales, converged)
     # Near a kink the derivative's relative error is that of the residual in units of kappa.
     tolerance = float(jnp.finfo(instance.x0.dtype).eps) ** 0.7
     solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
-    guess = jax.lax.stop_gradient(Guess(point.controls, warm=warm))
+    guess = jax.lax.stop_gradient(Guess(solution.controls, warm=warm))
     central = run(solver, *instance[:3], guess)
-    status = jnp.where(converged, central.status, point.status)
+    status = jnp.where(converged, central.status, solution.status)
     return _as_of_path(instance, dataclasses.replace(central, status=status))
 
 
@@ -232,16 +232,16 @@ class _HardEnd(PytreeFunction):
         return jnp.where(self.soft, 0.0, self.function(x, params))
 
 
-def _as_of_path(instance: Instance, point: Solution) -> Solution:
-    """A point of the barrier problem: its multipliers are those of the hard equalities alone."""
+def _as_of_path(instance: Instance, solution: Solution) -> Solution:
+    """One of the barrier problem, in which soft equalities have no multipliers of their own."""
     problem, x0, params, _ = instance
-    kinds = row_kinds(problem, x0, params)
-    rows = rows_of_multipliers(problem, x0, point.multipliers)
-    hard = jax.tree.map(
-        lambda inequality, price: ~inequality & jnp.isinf(price), kinds.inequality, kinds.linear
-    )
-    kept = jax.tree.map(lambda hard, y: jnp.where(hard, y, 0.0), hard, rows)
-    return dataclasses.replace(point, multipliers=_by_name(instance, point.states, kept))
+    soft = jax.tree.map(jnp.isfinite, row_kinds(problem, x0, params).linear)
+    kept = {
+        name: jnp.where(rows, 0.0, getattr(solution.multipliers, name))
+        for name, rows in split(problem, x0, params, soft).items()
+        if KINDS[name].is_equality
+    }
+    return dataclasses.replace(solution, multipliers=solution.multipliers._replace(**kept))
 
 
 def path_multipliers(
@@ -252,12 +252,9 @@ def path_multipliers(
     kinds = row_kinds(problem, x0, params)
     rows = rows_along(problem, states, controls, params)
     slopes = Rows(*(jax.grad(_Barriers.of(kinds, k, kappa))(rows[k]) for k in range(2)))
-    own = rows_of_multipliers(problem, x0, hard)
-    return _by_name(instance, states, jax.tree.map(jnp.add, slopes, own))
-
-
-def _by_name(instance: Instance, states, rows: Rows) -> Multipliers:
-    problem, x0, params, _ = instance
-    none = jnp.zeros_like(states, shape=(problem.horizon, problem.control_dim))
-    parts = multipliers_by_name(problem, x0, params, rows)
+    parts = multipliers_by_name(problem, x0, params, slopes)
+    for name, slope in parts.items():
+        if KINDS[name].is_equality or KINDS[name].place == "states":  # what `barrier_problem` has
+            parts[name] = slope + getattr(hard, name)
+    none = jnp.zeros_like(controls)
     return multipliers_of_bounds(none, none, states)._replace(**parts)

@@ -38,9 +38,9 @@ def conditions_of(case: Case) -> Conditions:
 def _conditions(instance: Instance, solution) -> Conditions:
     point = point_of(instance, solution)
     in_states, in_controls = jax.grad(lagrangian, (1, 2))(instance, *point)
-    held = solution.multipliers
+    multipliers = solution.multipliers
     # An interior point has the multipliers of the control bounds apart from the gradient.
-    in_controls += held.upper - held.lower
+    in_controls += multipliers.upper - multipliers.lower
     return Conditions(
         in_states,
         in_controls,
@@ -57,18 +57,21 @@ _compiled = jax.jit(_conditions)
 def _products(instance: Instance, solution, point) -> dict[str, Array]:
     problem, x0, params, _ = instance
     lower, upper = problem.limits(x0.dtype)
-    held, u = solution.multipliers, solution.controls
+    multipliers, u = solution.multipliers, solution.controls
 
     def product(multiplier, distance):
         return jnp.abs(jnp.where(multiplier > 0, multiplier * distance, 0.0))
 
-    products = {"lower": product(held.lower, u - lower), "upper": product(held.upper, upper - u)}
-    other = without_control_bounds(problem)
-    kinds = row_kinds(other, x0, params)
+    products = {
+        "lower": product(multipliers.lower, u - lower),
+        "upper": product(multipliers.upper, upper - u),
+    }
+    general = without_control_bounds(problem)
+    kinds = row_kinds(general, x0, params)
     count = kinds.present.flat() & kinds.inequality.flat() & ~jnp.isfinite(kinds.linear.flat())
     rows: Rows = kinds.linear.unflat(jnp.where(count, -row_terms(instance, point).values, 0.0))
-    for name, distance in split(other, x0, params, rows).items():
-        products[name] = product(getattr(held, name), distance)
+    for name, distance in split(general, x0, params, rows).items():
+        products[name] = product(getattr(multipliers, name), distance)
     return products
 
 

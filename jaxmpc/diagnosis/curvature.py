@@ -88,13 +88,13 @@ def _scaled_model(case: Case, conditions: Conditions) -> _Model:
     largest = max(np.max(np.abs(Q)), np.max(np.abs(R)), 1.0)
     stage = _unit_rows(np.asarray(conditions.active.stage, float) * z)
     terminal = _unit_rows(np.asarray(conditions.active.terminal, float) * x)
-    held = _PENALTY * largest * np.einsum("tpi,tpj->tij", stage, stage)
-    Q[:-1] += held[:, :n, :n]
+    penalty = _PENALTY * largest * np.einsum("tpi,tpj->tij", stage, stage)
+    Q[:-1] += penalty[:, :n, :n]
     Q[-1] += _PENALTY * largest * terminal.T @ terminal
     return _Model(
         Q=Q,
-        S=S + held[:, n:, :n],
-        R=R + held[:, n:, n:],
+        S=S + penalty[:, n:, :n],
+        R=R + penalty[:, n:, n:],
         A=np.asarray(lq.A, float) / x[:, None] * x,
         B=np.asarray(lq.B, float) / x[:, None] * u,
         free=np.asarray(conditions.free),

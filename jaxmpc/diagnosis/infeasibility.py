@@ -69,10 +69,10 @@ def hard_violations(case: Case) -> list[Violation]:
 @jax.jit
 def _rows_that_count(problem: Problem, x0, params) -> tuple[dict[str, Array], dict[str, Array]]:
     """Which rows of each constraint there are (not those that x0 decides), and which are hard."""
-    other = without_control_bounds(problem)
-    kinds = row_kinds(other, x0, params)
+    general = without_control_bounds(problem)
+    kinds = row_kinds(general, x0, params)
     hard = kinds.present.unflat(kinds.present.flat() & jnp.isinf(kinds.linear.flat()))
-    return split(other, x0, params, kinds.present), split(other, x0, params, hard)
+    return split(general, x0, params, kinds.present), split(general, x0, params, hard)
 
 
 def infeasible(case: Case) -> list[str]:
@@ -80,15 +80,15 @@ def infeasible(case: Case) -> list[str]:
     found = hard_violations(case)
     if not found:
         return ["No hard constraint is violated at the returned point: start there once more."]
-    worst, *rest = found
+    worst, *others = found
     lines = [
         f"{worst.field}: {worst.where()} decides; it is violated by {worst.amount:.3g}, which is "
         f"{worst.scaled:.2g} times its scale."
     ]
-    others = {one.field for one in rest if one.scaled > _BESIDE * worst.scaled}
-    others = sorted(others - {worst.field})
-    if others:
-        lines.append(f"Violated beside it: {joined(others)}.")
+    beside = {one.field for one in others if one.scaled > _BESIDE * worst.scaled}
+    beside = sorted(beside - {worst.field})
+    if beside:
+        lines.append(f"Violated beside it: {joined(beside)}.")
     lines += _decided_by_x0(case, found)
     if worst.field == "dynamics":
         lines.append("The states do not follow from the controls: try another guess.")
@@ -96,8 +96,8 @@ def infeasible(case: Case) -> list[str]:
     fields = [worst.field]
     line, solved = _softened(case, fields)
     lines.append(line)
-    if not solved and others:
-        lines.append(_softened(case, [*fields, *(o for o in others if o != "dynamics")])[0])
+    if not solved and beside:
+        lines.append(_softened(case, [*fields, *(o for o in beside if o != "dynamics")])[0])
     return lines
 
 
@@ -130,8 +130,8 @@ def _softened(case: Case, fields: list[str]) -> tuple[str, bool]:
     """Solve once more with soft constraints; a sentence, and whether that converged."""
     problem, x0, params, _ = case
     soft = {field: Soft(_price(case, field)) for field in fields}
-    whole = {**(problem.soft or {}), **soft}
-    plan = solve(dataclasses.replace(problem, soft=whole), x0, params)
+    softened = dataclasses.replace(problem, soft={**(problem.soft or {}), **soft})
+    plan = solve(softened, x0, params)
     written = ", ".join(
         f"{field!r}: jaxmpc.Soft({_written(w.linear)})" for field, w in soft.items()
     )

@@ -79,16 +79,16 @@ def _flags(order: int, problem: Problem, states, controls, params) -> dict[str, 
         return jnp.all(jnp.isfinite(value))
 
     def at_stage(function):
-        whole = _differentiated(lambda z, t: function(z[:n], z[n:], t, params), order)
-        return lambda z, t: finite(z) & ~finite(whole(z, t))
+        derivative = _differentiated(lambda z, t: function(z[:n], z[n:], t, params), order)
+        return lambda z, t: finite(z) & ~finite(derivative(z, t))
 
     z, times = jnp.concatenate([states[:-1], controls], axis=1), problem.times
     flags = {}
     for name, function in problem.functions(STAGE_FUNCTIONS).items():
         flags[name] = jax.vmap(at_stage(function))(z, times)
     for name, function in problem.functions(END_FUNCTIONS).items():
-        whole = _differentiated(lambda x, f=function: f(x, params), order)
-        flags[name] = (finite(states[-1]) & ~finite(whole(states[-1])))[None]
+        derivative = _differentiated(lambda x, f=function: f(x, params), order)
+        flags[name] = (finite(states[-1]) & ~finite(derivative(states[-1])))[None]
     return flags
 
 

@@ -102,9 +102,9 @@ def fit(
     )
     _check(loss, optimizer, evaluations, select)
     batch_size = min(batch_size or number, number)
-    arrays, rest = eqx.partition(floats_as_arrays(params), eqx.is_array)
+    arrays, static = eqx.partition(floats_as_arrays(params), eqx.is_array)
     masks, turns = zip(*masks_of(arrays, alternate), strict=True)
-    trainer = Trainer(loss, rest, masks, optimizer, examples, evaluations)
+    trainer = Trainer(loss, static, masks, optimizer, examples, evaluations)
     order = jax.random.key(seed)
     schedule = _Schedule(epochs, batch_size, turns, fresh_every, evaluate_every, select, order)
     settings = {

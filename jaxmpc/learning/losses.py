@@ -186,4 +186,6 @@ class PerExample(eqx.Module):
 
 
 def _mean_square(weights, errors: Float[Array, "B T k"]) -> Float[Array, " B"]:
+    # Weights are scalars, or have the last axes of the errors.
+    weights = jnp.broadcast_to(jnp.asarray(weights, errors.dtype), errors.shape)
     return jnp.mean(weights * errors**2, axis=(-2, -1))

@@ -31,33 +31,33 @@ class State(NamedTuple):
 
 
 @eqx.filter_jit
-def _epoch(loss: Loss, rest, optimizer, trained, learner: Learner, examples, plan: Batches):
-    return epoch(_of_arrays(loss, rest), optimizer, trained, learner, examples, plan)
+def _epoch(loss: Loss, static, optimizer, trained, learner: Learner, examples, plan: Batches):
+    return epoch(_of_arrays(loss, static), optimizer, trained, learner, examples, plan)
 
 
 @eqx.filter_jit
-def _evaluate(loss: Loss, rest, arrays, examples, plans):
-    return evaluate(_of_arrays(loss, rest), arrays, examples, plans)
+def _evaluate(loss: Loss, static, arrays, examples, plans):
+    return evaluate(_of_arrays(loss, static), arrays, examples, plans)
 
 
-def _of_arrays(function, rest: PyTree):
+def _of_arrays(function, static: PyTree):
     """A function of the problem's params as one of their arrays."""
-    return lambda arrays, *others: function(plain(eqx.combine(arrays, rest)), *others)
+    return lambda arrays, *others: function(plain(eqx.combine(arrays, static)), *others)
 
 
 class Trainer:
-    """Epochs and evaluations for params whose arrays are apart from the `rest`."""
+    """Epochs and evaluations for params whose arrays are apart from the `static` leaves."""
 
     def __init__(
         self,
         loss: Loss,
-        rest: PyTree,
+        static: PyTree,
         masks: Sequence[PyTree],
         optimizer: Any,
         examples: PyTree,
         evaluations: Mapping[str, tuple[Loss, PyTree]],
     ):
-        self._rest, self._masks, self._optimizer = rest, masks, optimizer
+        self._static, self._masks, self._optimizer = static, masks, optimizer
         self._loss, self._examples = loss, jax.tree.map(jnp.asarray, examples)
         self._evaluations = {
             name: (judge, jax.tree.map(jnp.asarray, given))
@@ -86,7 +86,7 @@ class Trainer:
         learner = Learner(state.params, state.moments[group], state.plans)
         plan = batches(key, number, batch_size)
         mask = self._masks[group]
-        fixed = (self._loss, self._rest, self._optimizer, mask)
+        fixed = (self._loss, self._static, self._optimizer, mask)
         learner, entry = _epoch(*fixed, learner, self._examples, plan)
         moments = list(state.moments)
         moments[group] = learner.moments
@@ -99,11 +99,11 @@ class Trainer:
         """The loss on every set for evaluation, and the number of its examples not solved."""
         losses, unsolved, judged = {}, {}, dict(state.judged)
         for name, (judge, examples) in self._evaluations.items():
-            given = (judge, self._rest, state.params, examples, judged[name])
+            given = (judge, self._static, state.params, examples, judged[name])
             loss, missing, judged[name] = _evaluate(*given)
             losses[name], unsolved[name] = np.asarray(loss), np.asarray(missing)
         return state._replace(judged=judged), losses, unsolved
 
     def whole(self, arrays: PyTree) -> PyTree:
         """The params that users know."""
-        return eqx.combine(arrays, self._rest)
+        return eqx.combine(arrays, self._static)

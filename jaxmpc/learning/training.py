@@ -62,19 +62,21 @@ def epoch(
 
     def step(learner: Learner, batch: Batches):
         own, plans = jax.tree.map(lambda leaf: leaf[batch.index], (examples, learner.plans))
-        part, rest = eqx.partition(learner.params, trained)
+        part, others = eqx.partition(learner.params, trained)
 
         def mean_loss(part):
-            outcome = loss(eqx.combine(part, rest), own, plans)
+            outcome = loss(eqx.combine(part, others), own, plans)
             learned = batch.counted & outcome.solved
             total = jnp.sum(jnp.where(learned, outcome.losses, 0.0))
             number = jnp.sum(learned)
-            return total / jnp.maximum(number, 1), (outcome, total, number)
+            count = jnp.maximum(number, 1).astype(total.dtype)
+            return total / count, (outcome, total, number)
 
         evaluated, gradient = jax.value_and_grad(mean_loss, has_aux=True)(part)
         value, (outcome, total, number) = evaluated
         taken = _finite((value, gradient))
-        change, moments = optimizer.update(gradient, learner.moments, part)
+        with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic asks for it
+            change, moments = optimizer.update(gradient, learner.moments, part)
         changed = jax.tree.map(lambda p, c: (p + c).astype(p.dtype), part, change)
         part, moments = trees.where(taken, (changed, moments), (part, learner.moments))
         remembered = jax.tree.map(
@@ -83,11 +85,11 @@ def epoch(
         unsolved = jnp.sum(batch.counted & ~outcome.solved)
         norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
         entry = (total, number, unsolved, taken, jnp.where(taken, norm, 0.0))
-        return Learner(eqx.combine(part, rest), moments, remembered), entry
+        return Learner(eqx.combine(part, others), moments, remembered), entry
 
     learner, (totals, numbers, unsolved, taken, norms) = jax.lax.scan(step, learner, plan)
-    mean = jnp.sum(totals) / jnp.sum(numbers)
-    norm = jnp.sum(norms) / jnp.sum(taken)
+    mean = jnp.sum(totals) / jnp.sum(numbers).astype(totals.dtype)
+    norm = jnp.sum(norms) / jnp.sum(taken).astype(norms.dtype)
     return learner, Epoch(mean, jnp.sum(unsolved), jnp.sum(~taken), norm)
 
 
@@ -95,7 +97,8 @@ def evaluate(loss: Callable[..., Outcome], params: PyTree, examples: PyTree, pla
     """Mean loss of all examples with a finite one, how many are unsolved, and the new plans."""
     outcome = loss(params, examples, plans)
     finite = jnp.isfinite(outcome.losses)
-    mean = jnp.sum(jnp.where(finite, outcome.losses, 0.0)) / jnp.sum(finite)
+    total = jnp.sum(jnp.where(finite, outcome.losses, 0.0))
+    mean = total / jnp.sum(finite).astype(total.dtype)
     return mean, jnp.sum(~outcome.solved), outcome.plans
 
 

@@ -63,15 +63,15 @@ def solve_rows(
     q, r, defects = jax.grad(lagrangian, (1, 2, 3))(problem, *point)
     stages, last = jacobian.transposed_times(multipliers)
     n = problem.q.shape[1]
-    rest = problem._replace(
+    homogeneous = problem._replace(
         q=q.at[:-1].add(stages[:, :n]).at[-1].add(last),
         r=jnp.where(matrices.free, r + stages[:, n:], 0.0),
         c=defects[1:],
         x0=defects[0],
     )
     missing = jax.tree.map(jnp.subtract, values, _reached(jacobian, solution))
-    held = jnp.zeros_like(fixed)
-    change, more = multiplier_steps(rest, jacobian, missing, matrices, held)
+    still = jnp.zeros_like(fixed)
+    change, more = multiplier_steps(homogeneous, jacobian, missing, matrices, still)
     better = [a + b for a, b in zip(point, change[:3], strict=True)]
     solution = solution._replace(states=better[0], controls=better[1], costates=better[2])
     return solution, jax.tree.map(jnp.add, multipliers, more)
@@ -88,13 +88,13 @@ def multiplier_steps(
     """Steps of the method of multipliers from multipliers of zero."""
     delta = dual_regularization(problem.q.dtype)
     n = problem.q.shape[1]
-    whole = penalised(problem, jacobian)
+    convexified = penalised(problem, jacobian)
     multipliers = jax.tree.map(jnp.zeros_like, values)
     solution = None
     for _ in range(steps if any(leaf.size for leaf in values) else 1):
         pull = jax.tree.map(lambda y, b: y - b / delta, multipliers, values)
         stages, last = jacobian.transposed_times(pull)
-        pulled = whole._replace(
+        pulled = convexified._replace(
             q=problem.q.at[:-1].add(stages[:, :n]).at[-1].add(last),
             r=problem.r + stages[:, n:],
         )
@@ -122,8 +122,8 @@ def _backward(residuals, cotangents):
     problem, jacobian, values, matrices, (solution, multipliers) = residuals
     bar, rows_bar = cotangents
     adjoint = adjoint_problem(problem, bar.states, bar.controls, bar.costates)
-    held = jnp.zeros_like(solution.controls)
-    direction, along = solve_rows(adjoint, jacobian, rows_bar, matrices, held)
+    still = jnp.zeros_like(solution.controls)
+    direction, along = solve_rows(adjoint, jacobian, rows_bar, matrices, still)
     point = (solution.states, solution.controls, solution.costates, multipliers)
     toward = (direction.states, direction.controls, direction.costates, along)
 

@@ -66,12 +66,12 @@ def ldl(matrix: Float[Array, "m m"]) -> LDL:
         below = jnp.tril(jnp.ones((m, m), bool))
 
         def eliminate(j, carry):
-            rest, L, pivots = carry
-            column = jnp.where(below[:, j], rest[:, j], 0.0)
+            schur, L, pivots = carry
+            column = jnp.where(below[:, j], schur[:, j], 0.0)
             pivot = jnp.where(column[j] > floor[j], column[j], -1.0)
             scaled = column / pivot
-            rest = rest - scaled[:, None] * column[None, :]
-            return rest, L.at[:, j].set(scaled), pivots.at[j].set(pivot)
+            schur = schur - scaled[:, None] * column[None, :]
+            return schur, L.at[:, j].set(scaled), pivots.at[j].set(pivot)
 
         start = (matrix, jnp.zeros_like(matrix), jnp.zeros_like(matrix[0]))
         return LDL(*jax.lax.fori_loop(0, m, eliminate, start)[1:])
@@ -95,11 +95,11 @@ def solve(factor: LDL, rhs: Float[Array, "m j"]) -> Float[Array, "m j"]:
         strict = jnp.tril(L, -1)
 
         def forward(j, rows):
-            return rows - strict[:, j, None] * rows[j]
+            return rows - strict[:, j, None] * rows[None, j]
 
         def backward(i, rows):
             j = m - 1 - i
-            return rows - strict[j, :, None] * rows[j]
+            return rows - strict[j, :, None] * rows[None, j]
 
         half = jax.lax.fori_loop(0, m, forward, rhs) / pivots[:, None]
         return jax.lax.fori_loop(0, m, backward, half)

@@ -94,7 +94,7 @@ def evaluate(
         states=trajectory.states,
         controls=controls,
         cost=trajectory.cost + price,
-        gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
+        gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
         costates=costate,
         multipliers=multipliers_of_bounds(*multipliers, trajectory.states),
         violations=violations(problem, trajectory.states, controls, params),
@@ -108,11 +108,11 @@ def evaluate(
 
 def _outside(problem: Problem, x0, params, trajectory: Trajectory, scales: Scales):
     """The largest violation of the hard rows, in their units, and the price of the soft ones."""
-    other = without_control_bounds(problem)
-    kinds = row_kinds(other, x0, params)
-    values = rows_along(other, trajectory.states, trajectory.controls, params)
+    general = without_control_bounds(problem)
+    kinds = row_kinds(general, x0, params)
+    values = rows_along(general, trajectory.states, trajectory.controls, params)
     linear, quadratic = kinds.linear.flat(), kinds.quadratic.flat()
-    rows, units = values.flat(), scales_of_rows(other, x0, scales).flat()
+    rows, units = values.flat(), scales_of_rows(general, x0, scales).flat()
     excess = jnp.where(kinds.inequality.flat(), jnp.maximum(rows, 0.0), jnp.abs(rows))
     excess = jnp.where(kinds.present.flat(), excess, 0.0)
     soft = jnp.isfinite(linear)

@@ -54,9 +54,9 @@ def begin(
     linear = linearize(problem, states, controls, params)
     scales = scales_of(problem, params, states, controls, linear)
     if guess.warm is not None:  # near rest a trajectory by itself says little of the scales
-        known = guess.warm.usable
+        usable = guess.warm.usable
         larger = jax.tree.map(jnp.maximum, scales, guess.warm.scales)
-        scales = trees.where(known, larger, scales)
+        scales = trees.where(usable, larger, scales)
     return states, linear, scales
 
 

@@ -169,8 +169,8 @@ def without_control_bounds(problem: Problem) -> Problem:
 
 def violations(problem: Problem, states, controls, params) -> Violations:
     """How far each constraint is from being met."""
-    other = without_control_bounds(problem)
-    parts = split(other, states[0], params, rows_along(other, states, controls, params))
+    general = without_control_bounds(problem)
+    parts = split(general, states[0], params, rows_along(general, states, controls, params))
     off = {
         name: jnp.abs(rows) if KINDS[name].is_equality else jnp.maximum(rows, 0.0)
         for name, rows in parts.items()

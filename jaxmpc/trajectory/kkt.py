@@ -51,11 +51,11 @@ def kkt_residuals(
     """
     multipliers = bound_multipliers(gradient, controls, lower, upper)
     signed = multipliers.upper - multipliers.lower
-    in_controls = scales.controls / scales.cost
-    size = jnp.sum(jnp.abs(costate) * scales.states / scales.cost)
+    in_controls = scales.controls[None] / scales.cost
+    size = jnp.sum(jnp.abs(costate) * scales.states[None] / scales.cost)
     size += jnp.sum(jnp.abs(signed) * in_controls)
     scale = residual_scale(size / (costate.size + signed.size))
-    outside = jnp.maximum(lower - controls, controls - upper) / scales.controls
+    outside = jnp.maximum(lower - controls, controls - upper) / scales.controls[None]
     # A multiplier is nonzero only at (or outside) its bound, so an infinite slack never enters.
     slack_lower = jnp.where(multipliers.lower > 0, controls - lower, 0.0)
     slack_upper = jnp.where(multipliers.upper > 0, upper - controls, 0.0)

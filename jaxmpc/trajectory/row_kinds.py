@@ -36,8 +36,9 @@ def row_kinds(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> RowKi
     pinned, soft = pinned_states(problem, x0), problem.soft or {}
 
     def sense(kind: Kind, size: int):
-        fixed = pinned if kind.name == "state_upper" else False
-        return jnp.full((size,), not kind.is_equality) & ~jnp.asarray(fixed)
+        if kind.name == "state_upper":
+            return ~pinned
+        return jnp.full((size,), not kind.is_equality)
 
     def price(kind: Kind, size: int, index: int):
         if kind.field in soft:
@@ -88,16 +89,16 @@ def _present(problem: Problem, x0, params, rows: Callable) -> Rows:
     return present._replace(stage=jnp.concatenate([first, present.stage[1:]]))
 
 
-def _felt_by_first_control(problem: Problem, x0, params) -> Bool[Array, " p"]:
+def _felt_by_first_control(problem: Problem, x0, params) -> Bool[Array, "1 p"]:
     """Which rows of the first stage are not the same for all controls.
 
     Compared at zero and at irregular controls of several sizes. (A derivative may vanish at a
     point, and NaN as a control passes through a coefficient of zero.)
     """
     m = problem.control_dim
-    irregular = 1 + jnp.arange(m, dtype=x0.dtype) / (3 * m)
+    irregular = 1 + jnp.arange(m, dtype=x0.dtype)[None] / (3 * m)
     sizes = jnp.asarray(_SIZES, x0.dtype)[:, None]
-    controls = jnp.concatenate([0 * irregular[None], sizes * irregular, -sizes * irregular])
+    controls = jnp.concatenate([0 * irregular, sizes * irregular, -sizes * irregular])
     first = problem.times[0]
     rows = jax.vmap(lambda u: stage_rows(problem, first, x0, u, params))(controls)
-    return jnp.any(rows != rows[0], axis=0)  # so is NaN
+    return jnp.any(rows != rows[:1], axis=0)[None]  # so is NaN

@@ -145,8 +145,8 @@ def _of_rows(
     z = jnp.concatenate([in_states, in_controls])
     jacobian = rows_jacobian(problem, states, controls, params)
     moved = Rows(
-        jnp.max(jnp.abs(jacobian.stage) * z, axis=2, initial=0.0),
-        jnp.max(jnp.abs(jacobian.terminal) * in_states, axis=1, initial=0.0),
+        jnp.max(jnp.abs(jacobian.stage) * z[None, None], axis=2, initial=0.0),
+        jnp.max(jnp.abs(jacobian.terminal) * in_states[None], axis=1, initial=0.0),
     )
     parts = split(problem, states[0], params, moved)
     own = {name: value for name, value in parts.items() if name in _FUNCTIONS}

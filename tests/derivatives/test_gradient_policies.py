@@ -312,7 +312,8 @@ def test_training_in_a_jitted_optax_step():
             return jnp.mean((jax.vmap(controls_of, (0, None))(STARTS, params) - expert) ** 2)
 
         value, gradient = jax.value_and_grad(loss)(params)
-        updates, state = optimizer.update(gradient, state, params)
+        with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic asks for it
+            updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, value
 
     state, values = optimizer.init(params), []

@@ -134,7 +134,7 @@ def test_imitation_is_the_distance_to_the_experts(experts):
     outcome = loss(WRONG, experts, loss.first_plans(WRONG, experts))
     solution = jaxmpc.solve_batch(problem, experts.states[:, 0], WRONG)
     expected = 2.0 * np.mean((solution.controls - experts.controls) ** 2, axis=(1, 2))
-    weighted = np.array([1.0, 0.5]) * (solution.states - experts.states) ** 2
+    weighted = np.array([1.0, 0.5]) * np.asarray(solution.states - experts.states) ** 2
     np.testing.assert_allclose(outcome.losses, expected + np.mean(weighted, axis=(1, 2)), rtol=1e-7)
     np.testing.assert_array_equal(outcome.plans.controls, solution.controls)
 

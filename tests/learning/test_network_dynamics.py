@@ -98,7 +98,8 @@ def test_imitation_through_the_solver_learns_too(imitation):
         (loss, solved), gradient = imitation(flat)
         assert bool(solved)
         losses.append(float(loss))
-        change, moments = optimizer.update(gradient, moments)
+        with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic asks for it
+            change, moments = optimizer.update(gradient, moments)
         flat = optax.apply_updates(flat, change)
     assert losses[-1] < 0.2 * losses[0]
 

@@ -83,7 +83,7 @@ def test_only_symmetric_parts_count():
 def test_nonconvex_is_reported():
     problem = random_problem(6, 3, 2)
     assert lq.factor(problem).is_convex()
-    assert not lq.factor(problem._replace(R=problem.R - 100 * jnp.eye(2))).is_convex()
+    assert not lq.factor(problem._replace(R=problem.R - 100 * jnp.eye(2)[None])).is_convex()
 
 
 BOXES = [(20, 4, 1, 0.3), (20, 8, 4, 0.5), (40, 4, 2, 0.2), (10, 6, 9, 0.4)]

@@ -108,7 +108,7 @@ def test_first_and_second_derivatives_agree_with_differences():
     problem = along[0]._replace(
         Q=along[0].Q + along[0].Q.transpose(0, 2, 1), R=along[0].R + along[0].R.transpose(0, 2, 1)
     )
-    present = jnp.any(arguments[1].stage != 0, axis=2)
+    present = jnp.any(arguments[1].stage != 0, axis=2).astype(float)
     jacobian = along[1]._replace(stage=along[1].stage * present[:, :, None])
     along = (problem, jacobian, along[2]._replace(stage=along[2].stage * present))
 

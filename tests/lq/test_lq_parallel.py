@@ -170,7 +170,7 @@ def test_nonconvex_is_reported(block):
     problem = random_problem(17, 4, 2)
     free, fixed = everything_free(problem)
     for concave in (
-        problem._replace(R=problem.R - 100 * jnp.eye(2)),
+        problem._replace(R=problem.R - 100 * jnp.eye(2)[None]),
         problem._replace(R=problem.R.at[9].add(-100 * jnp.eye(2))),
         problem._replace(Q=problem.Q.at[-1].add(-100 * jnp.eye(4))),
         problem._replace(Q=problem.Q.at[9].add(-30 * jnp.eye(4))),
@@ -184,7 +184,7 @@ def test_nonconvex_is_reported(block):
 def test_agrees_about_convexity(shift):
     # From convex to concave in small steps; one compilation.
     problem = random_problem(17, 4, 2)
-    problem = problem._replace(Q=problem.Q + shift * jnp.eye(4))
+    problem = problem._replace(Q=problem.Q + shift * jnp.eye(4)[None])
     free, fixed = everything_free(problem)
     expected, theirs = sequential(problem, free, fixed)
     matrices, ours = in_parallel(problem, free, fixed)
@@ -226,6 +226,7 @@ def test_float32_loses_no_more_than_sequential(make, block):
     assert matrices.is_convex() and matrices.V.dtype == jnp.float32
     _, theirs = sequential(single, free, fixed)
     for a, b, true in zip(ours[:3], theirs[:3], truth[:3], strict=True):
+        a, b, true = (np.asarray(values, float) for values in (a, b, true))
         scale = np.max(np.abs(true))
         lost = np.max(np.abs(b - true)) / scale
         assert np.max(np.abs(a - true)) / scale < 10 * lost + 1e-5

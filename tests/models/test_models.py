@@ -120,7 +120,7 @@ def test_every_parameter_matters_and_derivatives_match_differences(model, n, m, 
     @jax.jit
     def check(flat):
         steps = 1e-6 * jnp.eye(flat.size)
-        forward, backward = (jax.vmap(call)(flat + sign * steps) for sign in (1, -1))
+        forward, backward = (jax.vmap(call)(flat[None] + sign * steps) for sign in (1, -1))
         return jax.jacobian(call)(flat).T, (forward - backward) / 2e-6
 
     derivative, difference = check(flat)
@@ -220,7 +220,7 @@ UNEQUAL = dict(zip(models.ACROBOT, (1.3, 0.7, 0.9, 1.4, 0.3, 0.5, 9.81, 0.0), st
 )
 def test_conserves_energy_when_nothing_drives_it(model, energy, params, m):
     n = {1: 4, 4: 13}[m]
-    x = jnp.sin(1.0 + jnp.arange(n))
+    x = jnp.sin(jnp.arange(1.0, n + 1.0))
 
     @jax.jit
     def power(x):

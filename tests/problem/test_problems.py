@@ -65,7 +65,7 @@ def rollout(case, x0, controls, params):
 
 def spot_controls(case, scale):
     shape = (case.problem.horizon, case.problem.control_dim)
-    return scale * jnp.sin(jnp.arange(1.0, np.prod(shape) + 1)).reshape(shape)
+    return scale * jnp.sin(jnp.arange(1.0, float(np.prod(shape)) + 1)).reshape(shape)
 
 
 def test_every_case_has_a_spot_value():

@@ -108,7 +108,7 @@ def test_its_derivatives_are_right():
 
 
 def test_many_at_once():
-    x0s = X0 + 0.3 * jax.random.normal(jax.random.key(0), (10, 2))
+    x0s = X0[None] + 0.3 * jax.random.normal(jax.random.key(0), (10, 2))
     solve = jax.jit(jax.vmap(lambda x0: jaxmpc.solve(PROBLEM, x0, PARAMS, solver=SOLVER)))
     wanted, came = (
         solve(x0s),
@@ -121,7 +121,7 @@ def test_many_at_once():
 
 
 def test_it_learns():
-    x0s = X0 + 0.3 * jax.random.normal(jax.random.key(0), (6, 2))
+    x0s = X0[None] + 0.3 * jax.random.normal(jax.random.key(0), (6, 2))
     experts = jaxmpc.solve_batch(PROBLEM, x0s, PARAMS)
     loss = Imitation(PROBLEM, solver=SOLVER)
     start = {"damping": jnp.array(0.6), "weight": jnp.array(1.0)}
@@ -304,6 +304,6 @@ def test_what_controls_are_worth():
     assert worth.status == Status.max_iterations
     outside = max(
         0.2 / float(worth.scales.controls[0]),
-        float(jnp.max(worth.violations.state_upper / worth.scales.states)),
+        float(jnp.max(worth.violations.state_upper / worth.scales.states[None])),
     )
     np.testing.assert_allclose(worth.residuals.feasibility, outside, rtol=1e-12)

@@ -103,7 +103,7 @@ def test_t_is_an_integer_array():
         assert isinstance(t, jax.Array)
         assert jnp.issubdtype(t.dtype, jnp.integer)
         assert t.shape == ()
-        return jnp.sum((u - t) ** 2) + 0.0 * jnp.sum(x)
+        return jnp.sum((u - t.astype(u.dtype)) ** 2) + 0.0 * jnp.sum(x)
 
     problem = jaxmpc.Problem(lambda x, u, t, params: x + u, cost, horizon=4, control_dim=1)
     solution = jaxmpc.solve(problem, jnp.zeros(1))

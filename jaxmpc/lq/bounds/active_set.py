@@ -112,7 +112,9 @@ def start(question: Question) -> Search:
     box, u = _box(lower, upper)
     zero = jnp.zeros_like(u[0, 0])
     side = jnp.where(box.pinned, -1, guess)
-    phase = jnp.sum(side) * 0  # an integer that varies over a batch as the data does
+    phase = (
+        jnp.sum(side, dtype=side.dtype) * 0
+    )  # an integer that varies over a batch as the data does
     return Search(
         phase=phase + _PIVOT,
         trips=phase,
@@ -191,8 +193,9 @@ def _gap(box: _Box, inside: _Interior) -> Float[Array, ""]:
     """The mean of multiplier times slack."""
     below, above = box.slacks(inside.u)
     number = jnp.maximum(jnp.sum(box.has_low) + jnp.sum(box.has_high), 1)
-    total = jnp.sum(inside.z_lower * below * box.has_low)
-    return (total + jnp.sum(inside.z_upper * above * box.has_high)) / number
+    total = jnp.sum(jnp.where(box.has_low, inside.z_lower * below, 0.0))
+    total += jnp.sum(jnp.where(box.has_high, inside.z_upper * above, 0.0))
+    return total / number.astype(total.dtype)
 
 
 def _barrier(box: _Box, inside: _Interior):
@@ -212,7 +215,7 @@ def _interior_start(box: _Box, start, gradient) -> _Interior:
     z_lower = jnp.where(box.has_low, size, 0.0)
     z_upper = jnp.where(box.has_high, size, 0.0)
     none = jnp.zeros_like(start, dtype=jnp.int32)
-    count = jnp.sum(none)
+    count = jnp.sum(none, dtype=none.dtype)
     return _Interior(start, z_lower, z_upper, jnp.full_like(size, 0.3), none, count, count)
 
 
@@ -234,8 +237,8 @@ def _interior_step(box: _Box, inside: _Interior, target_u) -> _Interior:
     # round (Tapia's indicators; El-Bakry, Tapia and Zhang, 1994).
     at_lower = box.has_low & (new_below * z_lower < new_lower * below)
     at_upper = box.has_high & (new_above * z_upper < new_upper * above)
-    now = jnp.where(at_lower | box.pinned, -1, jnp.where(at_upper, 1, 0))
-    calm = jnp.where(jnp.all(now == side), calm + 1, 0)
+    now = jnp.where(at_lower | box.pinned, -1, jnp.where(at_upper, 1, 0)).astype(side.dtype)
+    calm = jnp.where(jnp.all(now == side), calm + 1, 0).astype(calm.dtype)
     new = _Interior(
         u + primal * du, new_lower, new_upper, jnp.clip(slow, 0.03, 0.8), now, calm, trips + 1
     )

@@ -46,7 +46,7 @@ def _interval_qp(H, g, lower, upper) -> BoxQPSolution:
     convex = factor.pivots > 0
     # On a concave interval the better end is the minimiser, if it is finite.
     ends = jnp.stack([lower, upper])
-    values = jnp.where(jnp.isfinite(ends), g * ends + 0.5 * H[0, 0] * ends**2, -jnp.inf)
+    values = jnp.where(jnp.isfinite(ends), g[None] * ends + 0.5 * H[0, 0] * ends**2, -jnp.inf)
     better = jnp.where(values[0] < values[1], -1, 1)
     newton = -g / factor.pivots
     convex_side = jnp.where(newton <= lower, -1, jnp.where(newton >= upper, 1, 0))

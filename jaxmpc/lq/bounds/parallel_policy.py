@@ -33,9 +33,9 @@ def bounded_policy(
     `definite` is False and the policy zero.
     """
     problem = problem._replace(c=jnp.zeros_like(problem.c), x0=jnp.zeros_like(problem.x0))
-    proximal = problem._replace(R=problem.R + jnp.diag(regularization))
-    known = jax.lax.stop_gradient((proximal, lower, upper, guess))
-    side, found = active_sides(*known, recursion)
+    proximal = problem._replace(R=problem.R + jnp.diag(regularization)[None])
+    constants = jax.lax.stop_gradient((proximal, lower, upper, guess))
+    side, found = active_sides(*constants, recursion)
     fixed = jnp.where(side < 0, lower, 0.0) + jnp.where(side > 0, upper, 0.0)
     matrices = factor(proximal, side == 0, recursion)
     solution = substitute(proximal, matrices, fixed)

@@ -40,7 +40,9 @@ def preferred_sides(
 
 def start(side: Int[Array, "*v"]) -> Pivoting:
     """Nothing judged yet."""
-    none = jnp.sum(side) * 0  # an integer that varies over a batch as the data does
+    none = (
+        jnp.sum(side, dtype=side.dtype) * 0
+    )  # an integer that varies over a batch as the data does
     return Pivoting(side, none + side.size + 1, none)
 
 
@@ -54,7 +56,7 @@ def exchange(state: Pivoting, rather: Int[Array, "*v"]) -> Pivoting:
     Source: Judice and Pires (1994), Computers and Operations Research 21(5).
     """
     wrong = rather != state.side
-    number = jnp.sum(wrong)
+    number = jnp.sum(wrong, dtype=state.fewest.dtype)
     better = number < state.fewest
     patience = jnp.where(better, _FULL_EXCHANGES, state.patience - 1)
     index = jnp.arange(wrong.size).reshape(wrong.shape)

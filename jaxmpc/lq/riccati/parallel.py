@@ -168,19 +168,20 @@ def pivoted_solve(M: Float[Array, "n n"], rhs: Float[Array, "n k"]) -> Float[Arr
     n = M.shape[0]
 
     def eliminate(j, carry):
-        rest, chosen = carry
-        column = jnp.sum(jnp.where(jnp.arange(rest.shape[1]) == j, rest, 0.0), axis=1)
+        left, chosen = carry
+        at_column = jnp.arange(left.shape[1])[None] == j
+        column = jnp.sum(jnp.where(at_column, left, 0.0), axis=1)
         untouched = jnp.max(chosen, axis=0) == 0
         best = jnp.argmax(jnp.where(untouched, jnp.abs(column), -1.0))
         is_pivot = jnp.arange(n) == best
-        row = jnp.sum(jnp.where(is_pivot[:, None], rest, 0.0), axis=0)
+        row = jnp.sum(jnp.where(is_pivot[:, None], left, 0.0), axis=0, keepdims=True)
         row = row / jnp.sum(jnp.where(is_pivot, column, 0.0))
-        rest = jnp.where(is_pivot[:, None], row, rest - column[:, None] * row)
-        return rest, chosen + jnp.where((jnp.arange(n) == j)[:, None], is_pivot, 0.0)
+        left = jnp.where(is_pivot[:, None], row, left - column[:, None] * row)
+        return left, chosen + jnp.where((jnp.arange(n) == j)[:, None] & is_pivot[None], 1.0, 0.0)
 
     start = (jnp.concatenate([M, rhs], axis=1), jnp.zeros_like(M))
-    rest, chosen = jax.lax.fori_loop(0, n, eliminate, start)
-    return matmul(chosen, rest[:, n:])
+    left, chosen = jax.lax.fori_loop(0, n, eliminate, start)
+    return matmul(chosen, left[:, n:])
 
 
 def substitute(problem: LQProblem, factor: Factor, block: int = 1) -> LQSolution:

@@ -24,8 +24,8 @@ def chain(x: Float[Array, " n"], u: Float[Array, "3"], params: Params = None) ->
 
     Source: Wirsching, Bock, Diehl (2006), in the form of acados' chain_mass example.
     """
-    masses, rest = divmod(jnp.size(x) - 3, 6)
-    if jnp.ndim(x) != 1 or rest or masses < 1:
+    masses, remainder = divmod(jnp.size(x) - 3, 6)
+    if jnp.ndim(x) != 1 or remainder or masses < 1:
         raise ValueError(
             f"models.chain: x has shape {jnp.shape(x)}; wanted (6 M + 3,) with M >= 1 free masses."
         )
@@ -45,5 +45,5 @@ def chain(x: Float[Array, " n"], u: Float[Array, "3"], params: Params = None) ->
     )
     pull = stiffness / mass * (1 - rest_length * inverse_length) * link + damping * stretch
     down = jnp.zeros_like(u).at[2].set(p.gravity)
-    accelerations = jnp.diff(pull, axis=0) - down
+    accelerations = jnp.diff(pull, axis=0) - down[None]
     return jnp.concatenate([x[3 * (masses + 1) :], u, accelerations.ravel()])

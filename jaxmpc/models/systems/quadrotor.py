@@ -89,5 +89,5 @@ def quadrotor(
 def quadrotor_state(position: Float[ArrayLike, "3"]) -> Float[Array, "13"]:
     """The level state at rest at a position [m]."""
     position = jnp.asarray(position)
-    rest = jnp.zeros_like(position, shape=(10,), dtype=jnp.result_type(position, float))
-    return jnp.concatenate([position, rest.at[0].set(1)])
+    level = jnp.zeros_like(position, shape=(10,), dtype=jnp.result_type(position, float))
+    return jnp.concatenate([position, level.at[0].set(1)])

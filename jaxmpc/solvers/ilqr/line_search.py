@@ -60,8 +60,8 @@ def line_search(
     All step sizes are rolled out in one vectorised scan: no loop whose length depends on data.
     """
     sizes = jnp.asarray(_STEP_SIZES, nominal.cost.dtype)
-    known = (problem, params, nominal, policy, limits)
-    trials = jax.vmap(lambda size: closed_loop(*known, size))(sizes)
+    given = (problem, params, nominal, policy, limits)
+    trials = jax.vmap(lambda size: closed_loop(*given, size))(sizes)
     expected = policy.expected_decrease(sizes)
     rounding = _ROUNDING * jnp.finfo(sizes.dtype).eps * nominal.magnitude
     decrease = jnp.where(jnp.isfinite(trials.cost), nominal.cost - trials.cost, -jnp.inf)

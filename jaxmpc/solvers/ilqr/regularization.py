@@ -28,7 +28,7 @@ class Regularization(NamedTuple):
 def start(hessian: str, x0: Float[Array, " n"]) -> Regularization:
     """No proximal term; Gauss-Newton first, unless the exact Hessian is asked for."""
     zero = jnp.zeros_like(x0, shape=())
-    return Regularization(zero, zero + (hessian == "exact"), zero > 0)
+    return Regularization(zero, zero + float(hessian == "exact"), zero > 0)
 
 
 def update(
@@ -69,7 +69,7 @@ def convexify_expansion(
     mean = jnp.mean(jnp.abs(jnp.diagonal(stages, axis1=1, axis2=2)), axis=0)
     by_scales = scales.cost / jnp.concatenate([scales.states, scales.controls]) ** 2
     root = jnp.sqrt(jnp.where(mean > 0, mean, by_scales))
-    unit = root[:, None] * root
+    unit = (root[:, None] * root[None])[None]
     convex = every + unit * jax.vmap(convexity_lacking)(every / unit)
     return convex[:-1], convex[-1, :n, :n]
 
@@ -95,20 +95,20 @@ def convexity_lacking(H: Float[Array, "z z"]) -> Float[Array, "z z"]:
         return jnp.where(used, 1 / jnp.where(used, new, 1.0), 0.0), jnp.maximum(new, 0) - pivot
 
     if size <= _WRITTEN_OUT:
-        rest, change = H, []
+        schur, change = H, []
         for _ in range(size - 1):
-            below = rest[1:, 0]
-            inverse, extra = raised(rest[0, 0], jnp.max(jnp.abs(below)))
-            rest = rest[1:, 1:] - inverse * below[:, None] * below[None, :]
+            below = schur[1:, 0]
+            inverse, extra = raised(schur[0, 0], jnp.max(jnp.abs(below)))
+            schur = schur[1:, 1:] - inverse * below[:, None] * below[None, :]
             change.append(extra)
-        change.append(raised(rest[0, 0], jnp.zeros_like(bound))[1])
+        change.append(raised(schur[0, 0], jnp.zeros_like(bound))[1])
         return jnp.diag(jnp.stack(change))
 
     def eliminate(j, carry):
-        rest, change = carry
-        below = jnp.where(jnp.arange(size) > j, rest[:, j], 0.0)
-        inverse, extra = raised(rest[j, j], jnp.max(jnp.abs(below)))
-        return rest - inverse * below[:, None] * below[None, :], change.at[j].set(extra)
+        schur, change = carry
+        below = jnp.where(jnp.arange(size) > j, schur[:, j], 0.0)
+        inverse, extra = raised(schur[j, j], jnp.max(jnp.abs(below)))
+        return schur - inverse * below[:, None] * below[None, :], change.at[j].set(extra)
 
     _, change = jax.lax.fori_loop(0, size, eliminate, (H, jnp.zeros_like(H[0])))
     return jnp.diag(change)

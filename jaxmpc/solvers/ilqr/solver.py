@@ -129,7 +129,7 @@ class ILQR:
                 BoundMultipliers(zeros, zeros),
                 Residuals(*[infinite] * 3),
             ),
-            gains=Gains(zeros, zeros[:, :, None] * x0),
+            gains=Gains(zeros, zeros[:, :, None] * x0[None, None]),
             regularization=regularization.start(self.hessian, x0),
             scales=scales,
             within_rounding=steps < 0,
@@ -224,9 +224,9 @@ class ILQR:
         proximal = mu * state.scales.cost / state.scales.controls**2
         if recursion == SEQUENTIAL:
             return control_limited_policy(model, low, high, proximal)
-        held = state.conditions.multipliers
-        guess = jnp.where(held.lower > 0, -1, jnp.where(held.upper > 0, 1, 0))
-        return bounded_policy(model, low, high, proximal, guess, recursion)
+        bounds = state.conditions.multipliers
+        sides = jnp.where(bounds.lower > 0, -1, jnp.where(bounds.upper > 0, 1, 0))
+        return bounded_policy(model, low, high, proximal, sides.astype(jnp.int32), recursion)
 
     def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
         running = state.status == RUNNING
@@ -246,7 +246,7 @@ class ILQR:
         exhausted = updated.mu > regularization.LARGEST
         tolerance = default_tolerance(self.tolerance, policy.slope.dtype)
         near = state.conditions.residuals.largest() <= WORKING_PRECISION * tolerance
-        length = jnp.max(jnp.abs(policy.k) / state.scales.controls)
+        length = jnp.max(jnp.abs(policy.k) / state.scales.controls[None])
         small = policy.definite & (before.mu == 0) & (length <= small_step(length.dtype))
         ending = jnp.where(near | small, Status.converged, Status.line_search_failed)
         limit = jnp.where(exhausted, Status.regularization_limit, RUNNING)

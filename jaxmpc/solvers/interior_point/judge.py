@@ -25,7 +25,7 @@ class Judged(NamedTuple):
     expansion: Expansion
     scales: Scales
     residuals: Residuals
-    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
+    fixed_gradient: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
     violation: Float[Array, ""]  # of the dynamics and the hard constraints
     met: Bool[Array, ""]  # whether the residuals meet the tolerance
     sharp: Bool[Array, ""]  # and complementarity what is asked of it
@@ -42,15 +42,15 @@ def judge(
     exact: bool,
 ) -> Judged:
     """Evaluate and expand at the state's point, measure it, and lower the barrier parameter."""
-    point, setting = state.point, state.setting()
-    values = evaluate(problem, params, setting, point)
-    expansion = expand(problem, params, setting, point, exact)
-    measured = optimality(expansion, point, values, setting)
+    iterate, setting = state.iterate, state.setting()
+    values = evaluate(problem, params, setting, iterate)
+    expansion = expand(problem, params, setting, iterate, exact)
+    measured = optimality(expansion, iterate, values, setting)
     # The residuals are in the scales of this point, the method's in those of the start.
     scales = _scales(problem, state, values, barrier)
     unit = setting.unit * scales.cost / state.scales.cost
-    units = units_of(problem, point.states[0], scales)
-    there = optimality(expansion, point, values, setting._replace(units=units))
+    units = units_of(problem, iterate.states[0], scales)
+    there = optimality(expansion, iterate, values, setting._replace(units=units))
     last_mu = barrier / state.scales.cost * setting.unit
     residuals = there.residuals(last_mu, unit).if_sound(finite(values, expansion))
     sharp, wanted_mu = sharper(tolerance, state.mu.dtype), tolerance * unit
@@ -60,8 +60,8 @@ def judge(
         expansion=expansion,
         scales=scales,
         residuals=residuals,
-        held=measured.held,
-        violation=violation_of_hard(setting, state.original, point, values),
+        fixed_gradient=measured.fixed_gradient,
+        violation=violation_of_hard(setting, state.original, iterate, values),
         met=residuals.largest() <= tolerance,
         sharp=residuals.complementarity <= sharp,
         mu=lowered(state.mu, measured, least, wanted_mu, state.still),

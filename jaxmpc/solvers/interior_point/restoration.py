@@ -21,7 +21,7 @@ def wanted(state: InteriorPointState, infeasible: Bool[Array, ""]) -> Bool[Array
     return begins & (state.restorations < _RESTORATIONS)
 
 
-def switched(state: InteriorPointState, point: Iterate, rows, violation, stuck):
+def switched(state: InteriorPointState, iterate: Iterate, rows, violation, stuck):
     """The state at the start of a restoration, or of what comes after it.
 
     One that is stuck at a least sum of squared violations is followed by one of their absolute
@@ -29,7 +29,7 @@ def switched(state: InteriorPointState, point: Iterate, rows, violation, stuck):
     """
     restoring = ~state.restoring | stuck
     far = jnp.maximum(START_MU, violation)
-    near = state.original.near._replace(states=point.states, controls=point.controls)
+    near = state.original.near._replace(states=iterate.states, controls=iterate.controls)
     state = state._replace(
         restoring=restoring,
         squared=state.squared & ~stuck,
@@ -37,11 +37,11 @@ def switched(state: InteriorPointState, point: Iterate, rows, violation, stuck):
         mu=jnp.where(stuck, _STUCK_MU, jnp.where(state.restoring, START_MU, far)),
     )
     setting, one = state.setting(), jnp.ones_like(state.mu)
-    fresh = around(setting, point.states, point.controls, rows, one)
+    fresh = around(setting, iterate.states, iterate.controls, rows, one)
     off = jnp.abs(residual_of_rows(setting, fresh.positive, rows)) / setting.units.rows
     return state._replace(
-        point=fresh,
-        restorations=state.restorations + restoring,
+        iterate=fresh,
+        restorations=jnp.where(restoring, state.restorations + 1, state.restorations),
         target=jnp.where(restoring, _RESTORED * violation, state.target),
         proximal=FIRST_PROXIMAL * one,
         memory=filters.empty(jnp.sum(off)),

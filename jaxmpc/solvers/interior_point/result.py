@@ -14,7 +14,8 @@ def on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multiplie
     Not where that is more than the tolerance: the states do not follow.
     """
     low, high = problem.limits(controls.dtype)
-    worth, near = scales.cost / scales.controls**2, tolerance * scales.controls
+    unit = scales.controls[None]
+    worth, near = scales.cost / unit**2, tolerance * unit
     at_low = (multipliers.lower > worth * (controls - low)) & (controls - low <= near)
     at_high = (multipliers.upper > worth * (high - controls)) & (high - controls <= near)
     return jnp.where(at_high, high, jnp.where(at_low, low, controls))
@@ -22,14 +23,14 @@ def on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multiplie
 
 def multipliers_of(problem: Problem, params, state: InteriorPointState) -> Multipliers:
     """All of them, those of the rows and of fixed controls."""
-    point, _, unit, held, *_ = state.result
-    held = held * unit
-    rows = state.original.present.unflat(point.multipliers() * unit)
-    none = jnp.zeros_like(point.controls)
-    parts = multipliers_by_name(problem, point.states[0], params, rows)
-    multipliers = multipliers_of_bounds(none, none, point.states)._replace(**parts)
+    iterate, _, unit, fixed_gradient, *_ = state.result
+    fixed_gradient = fixed_gradient * unit
+    rows = state.original.present.unflat(iterate.multipliers() * unit)
+    none = jnp.zeros_like(iterate.controls)
+    parts = multipliers_by_name(problem, iterate.states[0], params, rows)
+    multipliers = multipliers_of_bounds(none, none, iterate.states)._replace(**parts)
     # Fixed controls have no rows.
     return multipliers._replace(
-        lower=multipliers.lower + jnp.maximum(held, 0.0),
-        upper=multipliers.upper + jnp.maximum(-held, 0.0),
+        lower=multipliers.lower + jnp.maximum(fixed_gradient, 0.0),
+        upper=multipliers.upper + jnp.maximum(-fixed_gradient, 0.0),
     )

@@ -103,31 +103,31 @@ class InteriorPoint:
         one = jnp.ones_like(x0, shape=())
         rows = rows_along(problem, states, controls, params).flat()
         rows = jnp.where(setting.present.flat(), rows, 0.0)
-        point = around(setting, states, controls, rows, one)
+        iterate = around(setting, states, controls, rows, one)
         if guess.warm is not None:
-            warm = near_solution(problem, setting, point, rows, guess.warm)
-            point = trees.where(guess.warm.usable, warm, point)
-        values = evaluate(problem, params, setting, point)
+            warm = near_solution(problem, setting, iterate, rows, guess.warm)
+            iterate = trees.where(guess.warm.usable, warm, iterate)
+        values = evaluate(problem, params, setting, iterate)
         mu = START_MU * one
         if guess.states is not None or guess.warm is not None:
-            plan = violation_of_hard(setting, setting, point, values) <= _PLAN
+            plan = violation_of_hard(setting, setting, iterate, values) <= _PLAN
             mu = jnp.where(plan, _PLAN_MU, mu)
         if guess.warm is not None:
             mu = jnp.where(guess.warm.usable, WARM_MU, mu)
         zeros = jnp.zeros_like(controls)
         count = jnp.zeros_like(one, dtype=jnp.int32)
         result = Result(
-            point=point,
+            iterate=iterate,
             scales=scales,
             unit=scales.cost / setting.unit,
-            held=zeros,
+            fixed_gradient=zeros,
             residuals=Residuals(*[jnp.inf * one] * 3),
-            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
+            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
             cost=values.cost + values.penalty / setting.scale,
         )
         return InteriorPointState(
             scales=scales,
-            point=point,
+            iterate=iterate,
             result=result,
             met=count > 0,
             nearly=count,
@@ -152,7 +152,7 @@ class InteriorPoint:
         newton = self._newton_step(state, judged)
         emptied = jnp.where(judged.mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)  # of another barrier problem
-        given = (problem, params, state.setting(), memory, state.point)
+        given = (problem, params, state.setting(), memory, state.iterate)
         search = filter_search(*given, judged.values, newton.model)
         found = decide(state, judged, newton, search, tolerance)
         following = self._advance(problem, state, judged, newton, search, found)
@@ -166,20 +166,20 @@ class InteriorPoint:
 
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Solution:
         """The last judged iterate in the units of the problem."""
-        result, point = state.result, state.result.point
+        result, iterate = state.result, state.result.iterate
         multipliers = multipliers_of(problem, params, state)
         # On the central path no control is on a bound, and elsewhere the states follow from them.
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
-        moved = on_bounds(problem, result.scales, point.controls, multipliers, tolerance)
+        moved = on_bounds(problem, result.scales, iterate.controls, multipliers, tolerance)
         settled = (state.status == Status.converged) & (self.barrier == 0)
-        low, high = problem.limits(point.controls.dtype)
-        controls = jnp.clip(jnp.where(settled, moved, point.controls), low, high)
+        low, high = problem.limits(iterate.controls.dtype)
+        controls = jnp.clip(jnp.where(settled, moved, iterate.controls), low, high)
         return Solution(
-            states=point.states,
+            states=iterate.states,
             controls=controls,
-            costates=point.costates * result.unit,
+            costates=iterate.costates * result.unit,
             multipliers=multipliers,
-            violations=violations(problem, point.states, controls, params),
+            violations=violations(problem, iterate.states, controls, params),
             residuals=result.residuals,
             tolerance=jnp.full_like(state.mu, tolerance),
             scales=result.scales,
@@ -190,9 +190,9 @@ class InteriorPoint:
         )
 
     def _newton_step(self, state: InteriorPointState, judged: Judged) -> Newton:
-        point, setting, values = state.point, state.setting(), judged.values
-        rows = row_model(point, values, setting, judged.mu)
-        model = condensed(judged.expansion, point, values, setting, rows)
+        iterate, setting, values = state.iterate, state.setting(), judged.values
+        rows = row_model(iterate, values, setting, judged.mu)
+        model = condensed(judged.expansion, iterate, values, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
@@ -200,7 +200,7 @@ class InteriorPoint:
         weights = (first, state.proximal)
         factorised: Any = convex_factor(recursion, model, setting, *weights)
         matrices, proximal, convex = factorised
-        box = no_box(point.controls)
+        box = no_box(iterate.controls)
         model = Model(judged.expansion, matrices, proximal, judged.mu, values, box)
         return Newton(model, convex)
 
@@ -222,13 +222,14 @@ class InteriorPoint:
             print_interior_point(state, cost, *shown)
         of_restoration = judged.residuals._replace(feasibility=judged.violation)
         forgotten = jnp.maximum(state.proximal / 3, restoration.FIRST_PROXIMAL)
-        failures = jnp.where(moves, 0, state.failures + newton.convex).astype(jnp.int32)
-        gains = Gains(jnp.zeros_like(state.point.controls), newton.model.matrices.K)
+        failures = jnp.where(newton.convex, state.failures + 1, state.failures)
+        failures = jnp.where(moves, 0, failures)
+        gains = Gains(jnp.zeros_like(state.iterate.controls), newton.model.matrices.K)
         result = Result(
-            point=state.point,
+            iterate=state.iterate,
             scales=judged.scales,
             unit=state.unit_of_multipliers(),
-            held=judged.held,
+            fixed_gradient=judged.fixed_gradient,
             residuals=trees.where(state.restoring, of_restoration, judged.residuals),
             gains=trees.where(newton.convex, gains, state.result.gains),
             cost=cost,
@@ -238,7 +239,7 @@ class InteriorPoint:
             met=judged.met & moves & ~state.restoring,
             nearly=verdict.nearly,
             still=verdict.small & moves & (search.step_size == 1),
-            point=trees.where(moves, search.point, state.point),
+            iterate=trees.where(moves, search.iterate, state.iterate),
             mu=judged.mu,
             proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
             failures=failures,
@@ -262,9 +263,9 @@ class InteriorPoint:
         changes = restoration.wanted(following, verdict.infeasible)
         changes |= verdict.stuck | (state.restoring & restored)
         changes &= following.status == RUNNING
-        rows = rows_at(state.setting(), state.point, judged.values)
+        rows = rows_at(state.setting(), state.iterate, judged.values)
         switched = restoration.switched(
-            following, state.point, rows, judged.violation, verdict.stuck
+            following, state.iterate, rows, judged.violation, verdict.stuck
         )
         return trees.where(changes, switched, following)
 

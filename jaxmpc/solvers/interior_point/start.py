@@ -30,29 +30,29 @@ def inside(controls, low, high):
 
 def worth_of_cost(linear: Linearization, scales: Scales) -> Float[Array, ""]:
     """What the scale of the cost counts in the barrier problem."""
-    in_states = jnp.max(jnp.abs(linear.q) * scales.states)
-    in_controls = jnp.max(jnp.abs(linear.r) * scales.controls)
+    in_states = jnp.max(jnp.abs(linear.q) * scales.states[None])
+    in_controls = jnp.max(jnp.abs(linear.r) * scales.controls[None])
     steepest = jnp.maximum(in_states, in_controls) / scales.cost
     worth = jnp.clip(_LARGEST_GRADIENT / steepest, 1e-8, _WORTH)
     return jnp.where(jnp.isfinite(worth), worth, 1.0)
 
 
 def near_solution(
-    problem: Problem, setting: Setting, point: Iterate, rows, warm: WarmStart
+    problem: Problem, setting: Setting, iterate: Iterate, rows, warm: WarmStart
 ) -> Iterate:
     """The starting point with multipliers of an earlier solution, a little inside the central path.
 
     A slack that is shorter than sqrt(mu) would keep the first steps short.
     """
     least = WARM_MU**0.5 * setting.units.rows
-    given = rows_of_multipliers(problem, point.states[0], warm.multipliers).flat()
+    given = rows_of_multipliers(problem, iterate.states[0], warm.multipliers).flat()
     y = jnp.where(setting.present.flat(), setting.scale * given, 0.0)
-    slack = jnp.maximum(jnp.where(setting.exists[1], point.positive[1], 0) - rows, least)
+    slack = jnp.maximum(jnp.where(setting.exists[1], iterate.positive[1], 0) - rows, least)
     slack = jnp.where(setting.exists[0], slack, 1.0)
     z = jnp.where(setting.exists[0], jnp.maximum(y, WARM_MU / slack), 0.0)
-    return point._replace(
-        positive=point.positive.at[0].set(slack),
+    return iterate._replace(
+        positive=iterate.positive.at[0].set(slack),
         costates=setting.scale * warm.costates,
-        dual=point.dual.at[0].set(z),
+        dual=iterate.dual.at[0].set(z),
         equality=jnp.where(setting.inequality, 0.0, y),
     )

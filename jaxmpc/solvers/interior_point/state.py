@@ -13,10 +13,10 @@ from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, relaxed
 class Result(NamedTuple):
     """The last point that was judged, and what was found there."""
 
-    point: Iterate
+    iterate: Iterate
     scales: Scales  # those that the residuals are in
     unit: Float[Array, ""]  # what a multiplier of one is in units of the problem
-    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
+    fixed_gradient: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
     residuals: Residuals
     gains: Gains
     cost: Float[Array, ""]
@@ -26,7 +26,7 @@ class InteriorPointState(NamedTuple):
     """The iterate, the barrier parameter, and what the line search remembers."""
 
     scales: Scales  # of the start: the method's
-    point: Iterate
+    iterate: Iterate
     result: Result  # of the point before
     met: Bool[Array, ""]  # whether that one meets the tolerance
     nearly: Int[Array, ""]  # iterations in a row that were near to meeting it

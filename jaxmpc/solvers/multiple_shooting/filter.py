@@ -45,9 +45,9 @@ def judge(
     Source: Waechter and Biegler (2006), section 2.3.
     """
     objective = trial.objective - _noise(now.objective)
-    used = jnp.arange(_SIZE) < memory.length
-    blocked = used & (trial.violation[..., None] >= memory.violations)
-    blocked = jnp.any(blocked & (objective[..., None] >= memory.objectives), axis=-1)
+    used = jnp.arange(_SIZE, dtype=memory.length.dtype) < memory.length
+    blocked = used[None] & (trial.violation[:, None] >= memory.violations[None])
+    blocked = jnp.any(blocked & (objective[:, None] >= memory.objectives[None]), axis=-1)
     downhill = jnp.maximum(-slope, 0.0)
     switching = (slope < 0) & (step_size * downhill**2.3 > now.violation**1.1)
     switching &= now.violation <= 1e-4 * memory.start
@@ -93,5 +93,5 @@ def remember(memory: Filter, now: Merit, wanted: Bool[Array, ""]) -> Filter:
         objectives=memory.objectives.at[place].set(
             jnp.where(wanted, objective, memory.objectives[place])
         ),
-        length=memory.length + wanted,
+        length=jnp.where(wanted, memory.length + 1, memory.length),
     )

@@ -53,7 +53,7 @@ class Model(NamedTuple):
 class Search(NamedTuple):
     """The point after the step, and whether it may be taken, and for its objective alone."""
 
-    point: Iterate
+    iterate: Iterate
     accepted: Bool[Array, ""]
     by_objective: Bool[Array, ""]
     step_size: Float[Array, ""]
@@ -72,7 +72,7 @@ def filter_search(
     params: PyTree,
     setting: Setting,
     memory: Filter,
-    point: Iterate,
+    iterate: Iterate,
     values: Values,
     model: Model,
 ) -> Search:
@@ -81,36 +81,37 @@ def filter_search(
     The Lagrangian has the multipliers that the whole step leads to.
     """
     mu, aim, box = model.mu, model.aim, model.box
-    change = _newton(problem, setting, point, model)
-    now = merit_of(values, point, setting, mu)
-    slope = slope_of(model.expansion, point, change, setting, mu)
-    prices = (point.costates + change.costates)[1:]
-    of_rows = point.multipliers() + change.equality + change.dual[0]
+    change = _newton(problem, setting, iterate, model)
+    now = merit_of(values, iterate, setting, mu)
+    slope = slope_of(model.expansion, iterate, change, setting, mu)
+    prices = (iterate.costates + change.costates)[1:]
+    of_rows = iterate.multipliers() + change.equality + change.dual[0]
     priced_slope = slope - jnp.sum(prices * aim.defects) - jnp.sum(of_rows * aim.rows)
 
     def priced(merit: Merit, values: Values) -> Merit:
-        worth = jnp.sum(prices * values.defects, axis=(-2, -1))
-        worth += jnp.sum(of_rows * values.rows, axis=-1)
+        worth = jnp.sum(prices * values.defects) + jnp.sum(of_rows * values.rows)
         return merit._replace(objective=merit.objective + worth)
 
     def trial_at(size):
-        there = point._replace(
-            states=point.states + size * change.states,
-            controls=box.inside(point.controls + size * change.controls, size),
-            positive=point.positive + size * change.positive,
+        there = iterate._replace(
+            states=iterate.states + size * change.states,
+            controls=box.inside(iterate.controls + size * change.controls, size),
+            positive=iterate.positive + size * change.positive,
         )
         its = evaluate(problem, params, setting, there)
         return there, its, merit_of(its, there, setting, mu)
 
-    longest = _longest_step(point.positive, change.positive, mu)
+    longest = _longest_step(iterate.positive, change.positive, mu)
     sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=longest.dtype)
     points, trials, merits = jax.vmap(trial_at)(sizes)
     accepted, by_objective = filters.judge(memory, now, merits, sizes, slope)
-    falls = filters.falls(memory, priced(now, values), priced(merits, trials), sizes, priced_slope)
+    falls = filters.falls(
+        memory, priced(now, values), jax.vmap(priced)(merits, trials), sizes, priced_slope
+    )
     best = jnp.argmax(accepted | falls)
     taken = jax.tree.map(lambda leaf: leaf[best], points)
     return Search(
-        _with_multipliers(taken, point, change, sizes[best], mu, setting),
+        _with_multipliers(taken, iterate, change, sizes[best], mu, setting),
         accepted=(accepted | falls)[best],
         by_objective=(by_objective | (falls & ~accepted))[best],
         step_size=sizes[best],
@@ -119,7 +120,7 @@ def filter_search(
     )
 
 
-def _newton(problem: Problem, setting: Setting, point: Iterate, model: Model) -> Iterate:
+def _newton(problem: Problem, setting: Setting, iterate: Iterate, model: Model) -> Iterate:
     """Newton's direction to the sides of the box, which closes the residuals that it aims at.
 
     A heavy proximal weight resists the closing of residuals and the moves to bounds with a force
@@ -129,13 +130,13 @@ def _newton(problem: Problem, setting: Setting, point: Iterate, model: Model) ->
     equalities = [kind for kind in KINDS.values() if kind.is_equality]
     substitutions = 2 if any(kind.given(problem) is not None for kind in equalities) else 1
 
-    def newton(aim: Values, held) -> Iterate:
+    def newton(aim: Values, fixed) -> Iterate:
         matrices, expansion = model.matrices, model.expansion
-        return direction(matrices, expansion, point, aim, setting, model.mu, substitutions, held)
+        return direction(matrices, expansion, iterate, aim, setting, model.mu, substitutions, fixed)
 
-    aim, held = model.aim, model.box.change(point.controls)
+    aim, fixed = model.aim, model.box.change(iterate.controls)
     still = aim._replace(defects=0 * aim.defects, rows=jnp.where(setting.inequality, aim.rows, 0.0))
-    change, along = newton(aim, held), newton(still, 0 * held)
+    change, along = newton(aim, fixed), newton(still, 0 * fixed)
     heavy = model.proximal > _HEAVY
     return change._replace(
         costates=jnp.where(heavy, along.costates, change.costates),
@@ -150,14 +151,16 @@ def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:
     return jnp.min(jnp.where(falls, ratio, jnp.inf), initial=1.0)
 
 
-def _with_multipliers(taken: Iterate, point: Iterate, change: Iterate, size, mu, setting: Setting):
+def _with_multipliers(
+    trial: Iterate, iterate: Iterate, change: Iterate, size, mu, setting: Setting
+):
     """A trial with the multipliers after the step, kept within a wide band around mu / variable."""
-    dual = point.dual + _longest_step(point.dual, change.dual, mu) * change.dual
-    dual = jnp.clip(dual, mu / (_KEEP * taken.positive), _KEEP * mu / taken.positive)
-    return taken._replace(
-        costates=point.costates + size * change.costates,
+    dual = iterate.dual + _longest_step(iterate.dual, change.dual, mu) * change.dual
+    dual = jnp.clip(dual, mu / (_KEEP * trial.positive), _KEEP * mu / trial.positive)
+    return trial._replace(
+        costates=iterate.costates + size * change.costates,
         dual=jnp.where(setting.exists, dual, 0.0),
-        equality=point.equality + size * change.equality,
+        equality=iterate.equality + size * change.equality,
     )
 
 

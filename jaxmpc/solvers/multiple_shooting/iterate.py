@@ -47,8 +47,8 @@ class Iterate(NamedTuple):
 class Units(NamedTuple):
     """What counts as one of each quantity: every constant of the method is meant in these."""
 
-    states: Float[Array, " n"]
-    controls: Float[Array, " m"]
+    states: Float[Array, "1 n"]
+    controls: Float[Array, "1 m"]
     rows: Float[Array, " N"]
 
 
@@ -83,6 +83,14 @@ class Setting(NamedTuple):
     linear: Float[Array, " N"]
     quadratic: Float[Array, " N"]
 
+    def marginal_price(self, excess: Float[Array, "k N"]) -> Float[Array, "k N"]:
+        """The slope of the penalty in positive variables of each row."""
+        return self.linear[None] + self.quadratic[None] * excess
+
+    def penalty(self, excess: Float[Array, "2 N"]) -> Float[Array, ""]:
+        """What the violation of soft rows costs."""
+        return jnp.sum(self.linear[None] * excess + 0.5 * self.quadratic[None] * excess**2)
+
 
 class Values(NamedTuple):
     """The cost and the constraints' residuals at a point; those of absent rows are zero."""
@@ -109,7 +117,8 @@ class Values(NamedTuple):
 
 def units_of(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Units:
     """The scales of states, controls and rows as units."""
-    return Units(scales.states, scales.controls, scales_of_rows(problem, x0, scales).flat())
+    rows = scales_of_rows(problem, x0, scales).flat()
+    return Units(scales.states[None], scales.controls[None], rows)
 
 
 def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scales) -> Setting:
@@ -181,23 +190,23 @@ def residual_of_rows(setting: Setting, positive: Float[Array, "3 N"], rows: Floa
     return jnp.where(setting.present.flat(), rows + slack - over + under, 0.0)
 
 
-def rows_at(setting: Setting, point: Iterate, values: Values) -> Float[Array, " N"]:
+def rows_at(setting: Setting, iterate: Iterate, values: Values) -> Float[Array, " N"]:
     """The rows c themselves, read back from their residuals."""
-    return residual_of_rows(setting, -point.positive, values.rows)
+    return residual_of_rows(setting, -iterate.positive, values.rows)
 
 
-def evaluate(problem: Problem, params: PyTree, setting: Setting, point: Iterate) -> Values:
+def evaluate(problem: Problem, params: PyTree, setting: Setting, iterate: Iterate) -> Values:
     """Cost and residuals of the constraints."""
-    states, controls = point.states, point.controls
+    states, controls = iterate.states, iterate.controls
     rows = rows_along(problem, states, controls, params).flat()
-    excess = jnp.where(setting.exists, point.positive, 0.0)[1:]
+    excess = jnp.where(setting.exists, iterate.positive, 0.0)[1:]
     far = setting.near.distance(states, controls, setting.units)
     away = 0.5 * setting.near.weight * sum(jnp.sum(distance**2) for distance in far)
-    off = residual_of_rows(setting, point.positive, rows)
-    size = jnp.max(jnp.abs(states), axis=0)
+    off = residual_of_rows(setting, iterate.positive, rows)
+    size = jnp.max(jnp.abs(states), axis=0, keepdims=True)
     return Values(
         *objective(problem, states, controls, params),
-        away + jnp.sum(setting.linear * excess + 0.5 * setting.quadratic * excess**2),
+        away + setting.penalty(excess),
         _beyond_rounding(defects(problem, states, controls, params), _NOISE * size),
         _beyond_rounding(off, _NOISE_OF_ROWS * setting.units.rows),
     )
@@ -216,7 +225,7 @@ def around(
     over = jnp.where(exists[1], jnp.maximum(rows, 0.0) + push, 0.0)
     slack, under = jnp.maximum(over - rows, push), over - rows
     positive = jnp.where(exists, jnp.stack([slack, over, under]), 1.0)
-    prices = setting.linear + setting.quadratic * positive
+    prices = setting.marginal_price(positive)
     z = jnp.where(exists[1], jnp.minimum(dual, prices[1] / 2), dual)
     z = jnp.where(exists[0], z, 0.0)
     duals = jnp.stack([z, prices[1] - z, prices[2]])

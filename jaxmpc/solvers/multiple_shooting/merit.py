@@ -21,7 +21,7 @@ class Optimality(NamedTuple):
     largest_product: Float[Array, ""]
     mean: Float[Array, ""]  # of the multipliers and costates
     mean_of_rows: Float[Array, ""]  # of the inequalities' multipliers
-    held: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
+    fixed_gradient: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
 
     def residuals(self, mu, unit) -> Residuals:
         """Scaled, with multipliers in units of `unit`."""
@@ -36,20 +36,20 @@ class Optimality(NamedTuple):
 
 
 def optimality(
-    expansion: Expansion, point: Iterate, values: Values, setting: Setting
+    expansion: Expansion, iterate: Iterate, values: Values, setting: Setting
 ) -> Optimality:
     """Measure how far a point is from optimal."""
-    in_states, in_controls = lagrangian_gradient(expansion, point, setting)
-    in_excess = price_gradient(setting, point) - point.dual[1:]
+    in_states, in_controls = lagrangian_gradient(expansion, iterate, setting)
+    in_excess = price_gradient(setting, iterate) - iterate.dual[1:]
     units = setting.units
     largest = [
         jnp.max(jnp.abs(in_states) * units.states),
         jnp.max(jnp.abs(jnp.where(setting.free, in_controls, 0.0)) * units.controls),
-        jnp.max(jnp.abs(in_excess) * units.rows, initial=0.0),
+        jnp.max(jnp.abs(in_excess) * units.rows[None], initial=0.0),
     ]
-    multipliers = jnp.abs(point.multipliers()) * units.rows
-    costates = jnp.abs(point.costates) * units.states
-    products = point.positive * point.dual
+    multipliers = jnp.abs(iterate.multipliers()) * units.rows
+    costates = jnp.abs(iterate.costates) * units.states
+    products = iterate.positive * iterate.dual
     exists = setting.exists
     return Optimality(
         stationarity=jnp.max(jnp.stack(largest)),
@@ -57,31 +57,31 @@ def optimality(
         least_product=jnp.min(jnp.where(exists, products, jnp.inf), initial=jnp.inf),
         largest_product=jnp.max(jnp.where(exists, products, -jnp.inf), initial=-jnp.inf),
         mean=(jnp.sum(multipliers) + jnp.sum(costates)) / (multipliers.size + costates.size),
-        mean_of_rows=jnp.sum(jnp.abs(point.dual[0]) * units.rows) / max(multipliers.size, 1),
-        held=jnp.where(setting.free, 0.0, in_controls),
+        mean_of_rows=jnp.sum(jnp.abs(iterate.dual[0]) * units.rows) / max(multipliers.size, 1),
+        fixed_gradient=jnp.where(setting.free, 0.0, in_controls),
     )
 
 
-def violation_of_hard(setting: Setting, original: Setting, point: Iterate, values: Values):
+def violation_of_hard(setting: Setting, original: Setting, iterate: Iterate, values: Values):
     """The largest violation of the dynamics and of what `original` holds for hard."""
-    rows = rows_at(setting, point, values)
+    rows = rows_at(setting, iterate, values)
     rows = jnp.where(setting.inequality, jnp.maximum(rows, 0.0), jnp.abs(rows))
     hard = original.present.flat() & ~original.exists[1]
     worst = jnp.max(jnp.where(hard, rows / setting.units.rows, 0.0), initial=0.0)
     return jnp.maximum(jnp.max(jnp.abs(values.defects) / setting.units.states), worst)
 
 
-def merit_of(values: Values, point: Iterate, setting: Setting, mu) -> Merit:
+def merit_of(values: Values, iterate: Iterate, setting: Setting, mu) -> Merit:
     """The pair that the filter compares."""
-    barrier = mu * jnp.sum(jnp.log(jnp.where(setting.exists, point.positive, 1.0)))
+    barrier = mu * jnp.sum(jnp.log(jnp.where(setting.exists, iterate.positive, 1.0)))
     objective = setting.scale * values.cost + values.penalty
     return Merit(values.total(setting.units), objective - barrier)
 
 
-def slope_of(expansion: Expansion, point: Iterate, change: Iterate, setting: Setting, mu):
+def slope_of(expansion: Expansion, iterate: Iterate, change: Iterate, setting: Setting, mu):
     """The directional derivative of the barrier objective."""
     _, _, q, r = expansion.linearization
-    price = setting.linear + setting.quadratic * point.positive
-    price = price.at[0].set(0.0) - mu / point.positive
+    price = setting.marginal_price(iterate.positive[1:])
+    price = jnp.pad(price, ((1, 0), (0, 0))) - mu / iterate.positive
     in_positive = jnp.sum(jnp.where(setting.exists, price * change.positive, 0.0))
     return jnp.sum(q * change.states) + jnp.sum(r * change.controls) + in_positive

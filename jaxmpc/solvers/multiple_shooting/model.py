@@ -50,41 +50,41 @@ class RowModel(NamedTuple):
 
 
 def expand(
-    problem: Problem, params: PyTree, setting: Setting, point: Iterate, exact: bool
+    problem: Problem, params: PyTree, setting: Setting, iterate: Iterate, exact: bool
 ) -> Expansion:
     """All derivatives at a point; without the constraints' curvature unless `exact`."""
-    states, controls = point.states, point.controls
+    states, controls = iterate.states, iterate.controls
     A, B, q, r = linearize(problem, states, controls, params)
     weight, units = setting.near.weight, setting.units
     far = setting.near.distance(states, controls, units)
     q = setting.scale * q + weight * far[0] / units.states
     r = setting.scale * r + weight * far[1] / units.controls
-    duals = (jnp.zeros_like(point.costates), params, None)
+    duals = (jnp.zeros_like(iterate.costates), params, None)
     if exact:
-        duals = (point.costates, params, setting.present.unflat(point.multipliers()))
+        duals = (iterate.costates, params, setting.present.unflat(iterate.multipliers()))
     stages, terminal = lagrangian_hessian(problem, states, controls, *duals, setting.scale)
-    near = jnp.concatenate([weight / units.states**2, weight / units.controls**2])
-    stages, terminal = stages + jnp.diag(near), terminal + jnp.diag(near[: q.shape[1]])
+    near = weight / jnp.concatenate([units.states[0], units.controls[0]]) ** 2
+    stages, terminal = stages + jnp.diag(near)[None], terminal + jnp.diag(near[: q.shape[1]])
     jacobian = rows_jacobian(problem, states, controls, params).only(setting.present)
     return Expansion(Linearization(A, B, q, r), jacobian, stages, terminal)
 
 
-def lagrangian_gradient(expansion: Expansion, point: Iterate, setting: Setting):
+def lagrangian_gradient(expansion: Expansion, iterate: Iterate, setting: Setting):
     """Gradients of the Lagrangian in x_0 .. x_T (zero in the given x_0) and in the controls."""
     A, B, q, r = expansion.linearization
     n = q.shape[1]
-    rows, last = expansion.rows.transposed_times(setting.present.unflat(point.multipliers()))
-    ahead = point.costates[1:]
-    in_states = q - point.costates
+    rows, last = expansion.rows.transposed_times(setting.present.unflat(iterate.multipliers()))
+    ahead = iterate.costates[1:]
+    in_states = q - iterate.costates
     in_states = in_states.at[:-1].add(stagewise_transposed(A, ahead) + rows[:, :n])
     in_states = in_states.at[-1].add(last).at[0].set(0.0)
     return in_states, r + stagewise_transposed(B, ahead) + rows[:, n:]
 
 
-def price_gradient(setting: Setting, point: Iterate) -> Float[Array, "2 N"]:
+def price_gradient(setting: Setting, iterate: Iterate) -> Float[Array, "2 N"]:
     """The Lagrangian's gradient in `over` and `under`, without their multipliers."""
-    y = point.multipliers()
-    slope = setting.linear + setting.quadratic * point.positive[1:] - jnp.stack([y, -y])
+    y = iterate.multipliers()
+    slope = setting.marginal_price(iterate.positive[1:]) - jnp.stack([y, -y])
     return jnp.where(setting.exists[1:], slope, 0.0)
 
 
@@ -95,43 +95,43 @@ class _Eliminated(NamedTuple):
     push: Float[Array, "3 N"]
 
 
-def _eliminated(setting: Setting, point: Iterate, mu) -> _Eliminated:
+def _eliminated(setting: Setting, iterate: Iterate, mu) -> _Eliminated:
     # With its multiplier eliminated, an excess answers by  compliance (+-dy + push).
-    positive, dual, exists = point.positive, point.dual, setting.exists
+    positive, dual, exists = iterate.positive, iterate.dual, setting.exists
     z = jnp.where(exists[0], dual[0], 1.0)
     s = positive[0]
-    stiffness = setting.quadratic + dual[1:] / positive[1:]
+    stiffness = setting.quadratic[None] + dual[1:] / positive[1:]
     of_excess = 1 / jnp.where(exists[1:], stiffness, 1.0)
     compliance = jnp.concatenate([(s / z)[None], of_excess])
-    push = mu / positive[1:] - price_gradient(setting, point)
+    push = mu / positive[1:] - price_gradient(setting, iterate)
     push = jnp.concatenate([(mu / z - s)[None], push])
     return _Eliminated(jnp.where(exists, compliance, 0.0), jnp.where(exists, push, 0.0))
 
 
-def row_model(point: Iterate, values: Values, setting: Setting, mu) -> RowModel:
+def row_model(iterate: Iterate, values: Values, setting: Setting, mu) -> RowModel:
     """What is left of the rows when positive variables are eliminated."""
-    compliance, push = _eliminated(setting, point, mu)
+    compliance, push = _eliminated(setting, iterate, mu)
     present = setting.present.flat()
     delta = dual_regularization(mu.dtype) * jnp.where(setting.inequality, _OF_INEQUALITIES, 1.0)
     regularization = delta * setting.units.rows**2
-    whole = regularization + jnp.sum(compliance, axis=0)
+    total = regularization + jnp.sum(compliance, axis=0)
     answers = compliance[1:] * push[1:]
     target = values.rows + push[0] - answers[0] + answers[1]
-    weight = 1 / jnp.where(present, whole, 1.0)
+    weight = 1 / jnp.where(present, total, 1.0)
     return RowModel(
         jnp.where(present, weight, 0.0), jnp.where(present, target, 0.0), regularization
     )
 
 
 def condensed(
-    expansion: Expansion, point: Iterate, values: Values, setting: Setting, rows: RowModel
+    expansion: Expansion, iterate: Iterate, values: Values, setting: Setting, rows: RowModel
 ) -> LQProblem:
     """The LQ problem whose minimiser is Newton's direction, with the new costates as its own."""
     _, _, q, r = expansion.linearization
     n = q.shape[1]
     H, H_last = expansion.rows.squared(setting.present.unflat(rows.weight))
     H, H_last = H + expansion.stages, H_last + expansion.terminal
-    push = point.multipliers() + rows.weight * rows.target
+    push = iterate.multipliers() + rows.weight * rows.target
     gradient, last = expansion.rows.transposed_times(setting.present.unflat(push))
     q = q.at[:-1].add(gradient[:, :n]).at[-1].add(last)
     linear = expansion.linearization._replace(q=q, r=r + gradient[:, n:])
@@ -141,7 +141,7 @@ def condensed(
 def direction(
     matrices: Factor,
     expansion: Expansion,
-    point: Iterate,
+    iterate: Iterate,
     values: Values,
     setting: Setting,
     mu: Float[Array, ""],
@@ -154,25 +154,25 @@ def direction(
     Each further substitution corrects what the regularization of the rows leaves (the method of
     multipliers).
     """
-    rows = row_model(point, values, setting, mu)
+    rows = row_model(iterate, values, setting, mu)
     dy = jnp.zeros_like(rows.target)
     for _ in range(substitutions):
         corrected = rows._replace(target=rows.target + rows.regularization * dy)
-        model = condensed(expansion, point, values, setting, corrected)
+        model = condensed(expansion, iterate, values, setting, corrected)
         step = substitute(model, matrices, fixed)
         z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
         change = expansion.rows.times(z, step.states[-1]).flat()
         dy = rows.weight * (change + corrected.target)
-    compliance, push = _eliminated(setting, point, mu)
+    compliance, push = _eliminated(setting, iterate, mu)
     slack = push[0] - compliance[0] * dy
     positive = jnp.stack([slack, compliance[1] * (dy + push[1]), compliance[2] * (push[2] - dy)])
-    dual = (mu - point.dual * positive) / point.positive - point.dual
-    dual = dual.at[0].set(dy)
+    dual = (mu - iterate.dual * positive)[1:] / iterate.positive[1:] - iterate.dual[1:]
+    dual = jnp.concatenate([dy[None], dual])
     return Iterate(
         step.states,
         step.controls,
         positive,
-        step.costates - point.costates,
+        step.costates - iterate.costates,
         jnp.where(setting.inequality, 0.0, dy),
         jnp.where(setting.exists, dual, 0.0),
     )

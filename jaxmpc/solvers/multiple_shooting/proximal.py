@@ -12,4 +12,6 @@ def with_proximal(
 ) -> LQProblem:
     """A model with weight / 2 times the squared length of states and controls, in their units."""
     on_states, on_controls = share_of_states * weight / units.states**2, weight / units.controls**2
-    return model._replace(Q=model.Q + jnp.diag(on_states), R=model.R + jnp.diag(on_controls))
+    return model._replace(
+        Q=model.Q + jnp.diag(on_states[0])[None], R=model.R + jnp.diag(on_controls[0])[None]
+    )

@@ -106,7 +106,8 @@ def _step(recursion: Recursion, task: _Task, attempt: _Attempt) -> _Attempt:
     begun = active_set.start(question)
     search = trees.where(again, begun, search)
     raised = jnp.where(again, jnp.maximum(task.smallest, _RAISE * weight), weight)
-    return _Attempt(search, matrices, raised, failures + again, active_set.terminate(search))
+    failures = jnp.where(again, failures + 1, failures)
+    return _Attempt(search, matrices, raised, failures, active_set.terminate(search))
 
 
 def _postprocess(_, attempt: _Attempt) -> Found:

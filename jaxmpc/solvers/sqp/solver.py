@@ -66,7 +66,7 @@ _FORGOTTEN = 1  # line searches that fail before the filter forgets the points i
 class Result(NamedTuple):
     """The last point that was judged, and what was found there."""
 
-    point: Iterate
+    iterate: Iterate
     scales: Scales  # those that the residuals are in
     multipliers: BoundMultipliers
     residuals: Residuals
@@ -79,7 +79,7 @@ class SQPState(NamedTuple):
 
     scales: Scales  # of the start: the method's
     setting: Setting
-    point: Iterate
+    iterate: Iterate
     side: Int[Array, "T m"]  # -1 / 1: at the lower / upper bound
     proximal: Float[Array, ""]
     memory: Filter
@@ -153,25 +153,25 @@ class SQP:
         if guess.warm is not None:
             usable, of = guess.warm.usable, guess.warm.multipliers
             costates = jnp.where(usable, setting.scale * guess.warm.costates, costates)
-            held = jnp.where(of.lower > 0, -1, jnp.where(of.upper > 0, 1, side))
-            side = jnp.where(usable, held, side)
+            side = jnp.where(usable & (of.lower > 0), -1, side)
+            side = jnp.where(usable & (of.upper > 0), 1, side)
         none = jnp.zeros_like(states[0, :0])
         nothing = jnp.stack([none] * 3)
-        point = Iterate(states, controls, nothing, costates, none, nothing)
-        values = evaluate(inner, params, setting, point)
+        iterate = Iterate(states, controls, nothing, costates, none, nothing)
+        values = evaluate(inner, params, setting, iterate)
         count = jnp.zeros_like(one, dtype=jnp.int32)
         result = Result(
-            point=point,
+            iterate=iterate,
             scales=scales,
             multipliers=BoundMultipliers(zeros, zeros),
             residuals=Residuals(*[jnp.inf * one] * 3),
-            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)),
+            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
             cost=values.cost,
         )
         return SQPState(
             scales=scales,
             setting=setting,
-            point=point,
+            iterate=iterate,
             side=side,
             proximal=0 * one,
             memory=filters.empty(values.total(setting.units)),
@@ -191,7 +191,9 @@ class SQP:
         box = Box(*problem.limits(none.dtype), found.side)
         model = Model(judged.expansion, found.matrices, found.proximal, none, aim, box)
         inner, values = without_control_bounds(problem), judged.values
-        step = filter_search(inner, params, state.setting, state.memory, state.point, values, model)
+        step = filter_search(
+            inner, params, state.setting, state.memory, state.iterate, values, model
+        )
         return self._advance(problem, state, judged, found, step)
 
     def terminate(self, state: SQPState) -> Int[Array, ""]:
@@ -201,11 +203,11 @@ class SQP:
     def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Solution:
         """The last judged iterate in the units of the problem."""
         result = state.result
-        states, controls = result.point.states, result.point.controls
+        states, controls = result.iterate.states, result.iterate.controls
         return Solution(
             states=states,
             controls=controls,
-            costates=result.point.costates / state.setting.scale,
+            costates=result.iterate.costates / state.setting.scale,
             multipliers=multipliers_of_bounds(*result.multipliers, states),
             violations=violations(problem, states, controls, params),
             residuals=result.residuals,
@@ -218,29 +220,29 @@ class SQP:
         )
 
     def _judge(self, problem: Problem, params: PyTree, state: SQPState) -> _Judged:
-        inner, point, setting = without_control_bounds(problem), state.point, state.setting
-        low, high = problem.limits(point.controls.dtype)
-        values = evaluate(inner, params, setting, point)
-        expansion = expand(inner, params, setting, point, self.hessian == "exact")
-        _, gradient = lagrangian_gradient(expansion, point, setting)
-        multipliers = bound_multipliers(gradient / setting.scale, point.controls, low, high)
-        held = (multipliers.lower > 0) | (multipliers.upper > 0)
+        inner, iterate, setting = without_control_bounds(problem), state.iterate, state.setting
+        low, high = problem.limits(iterate.controls.dtype)
+        values = evaluate(inner, params, setting, iterate)
+        expansion = expand(inner, params, setting, iterate, self.hessian == "exact")
+        _, gradient = lagrangian_gradient(expansion, iterate, setting)
+        multipliers = bound_multipliers(gradient / setting.scale, iterate.controls, low, high)
+        at_bound = (multipliers.lower > 0) | (multipliers.upper > 0)
         scales = scales_now(problem, state.scales, values.magnitude)
-        units = units_of(inner, point.states[0], scales)
-        there = setting._replace(units=units, free=~held)
-        measured = optimality(expansion, point, values, there)
+        units = units_of(inner, iterate.states[0], scales)
+        there = setting._replace(units=units, free=~at_bound)
+        measured = optimality(expansion, iterate, values, there)
         residuals = measured.residuals(0 * scales.cost, scales.cost / state.scales.cost)
         residuals = residuals.if_sound(finite(values, expansion))
         return _Judged(values, expansion, scales, residuals, multipliers)
 
     def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Found:
-        point, setting = state.point, state.setting
-        rows = row_model(point, judged.values, setting, 0 * state.proximal)
-        model = condensed(judged.expansion, point, aim, setting, rows)
+        iterate, setting = state.iterate, state.setting
+        rows = row_model(iterate, judged.values, setting, 0 * state.proximal)
+        model = condensed(judged.expansion, iterate, aim, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
-        low, high = problem.limits(point.controls.dtype)
-        question = Question(model, low - point.controls, high - point.controls, state.side)
+        low, high = problem.limits(iterate.controls.dtype)
+        question = Question(model, low - iterate.controls, high - iterate.controls, state.side)
         # The proximal weight: none, unless that is not convex; more after a search that failed.
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
         enough = AFTER_FAILURE * jnp.maximum(smallest, _REMEMBERED)
@@ -260,7 +262,8 @@ class SQP:
         follows = residuals.feasibility <= sharper(tolerance, dtype)
         solved = ((residuals.largest() <= tolerance) & follows) | (nearly > NEARLY)
         moved = (state.status == RUNNING) & ~solved & found.convex & step.accepted
-        failures = jnp.where(moved, 0, state.failures + found.convex).astype(jnp.int32)
+        failures = jnp.where(found.convex, state.failures + 1, state.failures)
+        failures = jnp.where(moved, 0, failures)
         status = jnp.where(failures > FAILURES, Status.line_search_failed, RUNNING)
         too_heavy = found.proximal > LARGEST_PROXIMAL
         status = jnp.where(too_heavy, Status.regularization_limit, status)
@@ -273,9 +276,9 @@ class SQP:
             print_sqp(state, values.cost, residuals, found.proximal, taken)
         memory = filters.remember(state.memory, step.now, moved & ~step.by_objective)
         memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
-        gains = Gains(jnp.zeros_like(state.point.controls), found.matrices.K)
+        gains = Gains(jnp.zeros_like(state.iterate.controls), found.matrices.K)
         result = Result(
-            point=state.point,
+            iterate=state.iterate,
             scales=judged.scales,
             multipliers=judged.multipliers,
             residuals=residuals,
@@ -283,7 +286,7 @@ class SQP:
             cost=values.cost,
         )
         return state._replace(
-            point=trees.where(moved, step.point, state.point),
+            iterate=trees.where(moved, step.iterate, state.iterate),
             side=jnp.where(moved, found.side, state.side),
             proximal=jnp.where(found.proximal > 0, found.proximal, state.proximal / 3),
             memory=memory,
@@ -300,4 +303,4 @@ def _closing(state: SQPState) -> Float[Array, ""]:
 
     To close all of them at once may take every bound of unstable dynamics, and states far away.
     """
-    return (_CLOSED_AFTER_FAILURE**state.failures).astype(state.proximal.dtype)
+    return _CLOSED_AFTER_FAILURE ** state.failures.astype(state.proximal.dtype)
