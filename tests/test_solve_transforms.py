@@ -107,6 +107,13 @@ def test_an_element_does_not_depend_on_its_neighbours(together, batch):
         assert_same(row(solution, i), row(batch, source))
 
 
+def test_a_map_over_small_batches(batch):
+    """`jax.lax.map` cannot batch arrays of no entries."""
+    mapped = jax.jit(lambda given: jax.lax.map(lambda g: one(*g), given, batch_size=2))(inputs())
+    assert all(leaf.shape[0] == BATCH and leaf.size for leaf in jax.tree.leaves(mapped))
+    assert_close(mapped.controls, batch.controls, 1e-12)
+
+
 MIXES = [mix for mix in itertools.product((0, None), repeat=4) if mix != (None,) * 4]
 FEW = [(0, None, None, None), (None, 0, None, 0), (0, None, 0, None)]
 

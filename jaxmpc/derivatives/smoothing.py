@@ -26,7 +26,6 @@ from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, WarmStart, run
 from jaxmpc.trajectory.constraints import (
     multipliers_by_name,
-    pinned_states,
     rows_along,
     split,
     stage_rows,
@@ -102,19 +101,18 @@ def barrier_problem(instance: Instance, kappa: float) -> Problem:
     problem, x0, params, _ = instance
     kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
-    soft = split(problem, x0, params, jax.tree.map(jnp.isfinite, kinds.linear))
+    hard = _hard_equalities(instance)
 
     def only_hard(kind: Kind):
-        function = kind.given(problem)
-        if function is None or not kind.is_equality:
+        if kind.name not in hard:
             return None
-        return (_HardEnd if kind.place == "end" else _HardStage)(function, soft[kind.name])
+        cls = _HardEnd if kind.place == "end" else _HardStage
+        return cls(kind.given(problem), ~hard[kind.name])
 
     state_bounds = None
-    if problem.state_bounds is not None:
-        pinned = pinned_states(problem, x0) & ~soft.get("state_upper", jnp.array(False))
+    if "state_upper" in hard and "state_lower" in hard:
         limits = problem.state_limits(x0.shape[0], x0.dtype)
-        state_bounds = _only(pinned, *limits)
+        state_bounds = _only(hard["state_upper"], *limits)
     return dataclasses.replace(
         problem,
         stage_cost=_StageCost(problem, _Barriers.of(kinds, 0, kappa)),
@@ -232,16 +230,29 @@ class _HardEnd(PytreeFunction):
         return jnp.where(self.soft, 0.0, self.function(x, params))
 
 
-def _as_of_path(instance: Instance, solution: Solution) -> Solution:
-    """One of the barrier problem, in which soft equalities have no multipliers of their own."""
+def _hard_equalities(instance: Instance) -> dict[str, Bool[Array, "..."]]:
+    """Which rows `barrier_problem` keeps, by the name of their kind."""
     problem, x0, params, _ = instance
-    soft = jax.tree.map(jnp.isfinite, row_kinds(problem, x0, params).linear)
+    kinds = row_kinds(problem, x0, params)
+    hard = jax.tree.map(
+        lambda inequality, price: ~inequality & jnp.isinf(price), kinds.inequality, kinds.linear
+    )
+    parts = split(problem, x0, params, hard)
+    if "state_upper" in parts and "state_lower" in parts:  # equal: one row for both
+        parts["state_lower"] = parts["state_upper"]
+    kept = [name for name in parts if KINDS[name].is_equality or KINDS[name].place == "states"]
+    return {name: parts[name] for name in kept}
+
+
+def _as_of_path(instance: Instance, solution: Solution) -> Solution:
+    """One of the barrier problem: its multipliers are those of the hard equalities alone."""
+    none = jnp.zeros_like(solution.controls)
     kept = {
-        name: jnp.where(rows, 0.0, getattr(solution.multipliers, name))
-        for name, rows in split(problem, x0, params, soft).items()
-        if KINDS[name].is_equality
+        name: jnp.where(rows, getattr(solution.multipliers, name), 0.0)
+        for name, rows in _hard_equalities(instance).items()
     }
-    return dataclasses.replace(solution, multipliers=solution.multipliers._replace(**kept))
+    multipliers = multipliers_of_bounds(none, none, solution.states)._replace(**kept)
+    return dataclasses.replace(solution, multipliers=multipliers)
 
 
 def path_multipliers(
@@ -253,8 +264,7 @@ def path_multipliers(
     rows = rows_along(problem, states, controls, params)
     slopes = Rows(*(jax.grad(_Barriers.of(kinds, k, kappa))(rows[k]) for k in range(2)))
     parts = multipliers_by_name(problem, x0, params, slopes)
-    for name, slope in parts.items():
-        if KINDS[name].is_equality or KINDS[name].place == "states":  # what `barrier_problem` has
-            parts[name] = slope + getattr(hard, name)
+    for name in _hard_equalities(instance):
+        parts[name] = parts[name] + getattr(hard, name)
     none = jnp.zeros_like(controls)
     return multipliers_of_bounds(none, none, states)._replace(**parts)

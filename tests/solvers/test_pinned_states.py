@@ -73,13 +73,20 @@ def test_the_state_follows_its_bound():
     np.testing.assert_allclose(jax.grad(state)(0.3), 1.0, rtol=1e-9)
 
 
+def far_away(x, u, t, weight):
+    return jnp.stack([x[1] - 50.0, -x[1] - 50.0])
+
+
 def test_smooth_derivatives_keep_it_fixed():
     adjoint = ImplicitAdjoint(smoothing=1e-3)
 
     def gradient(build):
         def value(place, weight):
-            solution = jaxmpc.solve(build(place), X0, weight, adjoint=adjoint)
-            return jnp.sum(solution.controls[:3]) + jnp.sum(solution.states[:, 1])
+            problem = dataclasses.replace(build(place), stage_inequality=far_away)
+            solution = jaxmpc.solve(problem, X0, weight, adjoint=adjoint)
+            of = solution.multipliers
+            pushes = jnp.sum(of.lower + of.upper) + jnp.sum(of.stage_inequality)
+            return jnp.sum(solution.controls[:3]) + jnp.sum(solution.states[:, 1]) + 0.1 * pushes
 
         return jax.jit(jax.grad(value, (0, 1)))(0.3, 0.1)
 
