@@ -113,3 +113,19 @@ def constant(value, length):
 def along(states, horizon):
     """[T+1, n] from `states`, a function of the fraction 0 .. 1 of the horizon."""
     return np.array([states(k / horizon) for k in range(horizon + 1)], float)
+
+
+# --- A problem of no table. ---
+
+
+def bounded_twice():
+    """x_1 = u_0, which the control's bound and the state's hold at 1: one multiplier too many."""
+    return jaxmpc.Problem(
+        lambda x, u, t, p: u,
+        lambda x, u, t, p: (u[0] - 3) ** 2,
+        lambda x, p: (x[0] - 3) ** 2,
+        horizon=1,
+        control_dim=1,
+        control_bounds=(None, 1.0),
+        state_bounds=(None, 1.0),
+    )

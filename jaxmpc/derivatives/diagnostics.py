@@ -20,7 +20,7 @@ from jaxmpc.lq.constrained import constrained_factor, multiplier_steps
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.factorization import factor, substitute
 from jaxmpc.lq.riccati.sequential import Factor
-from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.lq.rows import Jacobian, Rows, every_state
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import self_contained
 from jaxmpc.solution import Solution
@@ -205,9 +205,7 @@ def _independence(model: LQProblem, rows: ActiveRows, matrices: Factor, loose: F
     def forward(values: Rows) -> Rows:  # S
         stages, last = unit.transposed_times(only(values))
         n = model.q.shape[1]
-        pulled = model._replace(
-            q=model.q.at[:-1].add(stages[:, :n]).at[-1].add(last), r=stages[:, n:]
-        )
+        pulled = model._replace(q=model.q + every_state(stages[:, :n], last), r=stages[:, n:])
         step = substitute(pulled, loose, still)
         z = jnp.concatenate([step.states[:-1], step.controls], axis=1)
         return only(unit.times(z, step.states[-1]))

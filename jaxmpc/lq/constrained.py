@@ -14,7 +14,7 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, Recursion
 from jaxmpc.lq.riccati.factorization import certain_factor, substitute
 from jaxmpc.lq.riccati.sequential import Factor, LQSolution
-from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.lq.rows import Jacobian, Rows, every_state
 
 
 def dual_regularization(dtype) -> float:
@@ -31,7 +31,7 @@ def penalised(problem: LQProblem, jacobian: Jacobian) -> LQProblem:
         jnp.full_like(jacobian.terminal[:, 0], 1 / delta),
     )
     stages, last = jacobian.squared(weights)
-    Q = problem.Q.at[:-1].add(stages[:, :n, :n]).at[-1].add(last)
+    Q = problem.Q + every_state(stages[:, :n, :n], last)
     return problem._replace(Q=Q, S=problem.S + stages[:, n:, :n], R=problem.R + stages[:, n:, n:])
 
 
@@ -64,7 +64,7 @@ def solve_rows(
     stages, last = jacobian.transposed_times(multipliers)
     n = problem.q.shape[1]
     homogeneous = problem._replace(
-        q=q.at[:-1].add(stages[:, :n]).at[-1].add(last),
+        q=q + every_state(stages[:, :n], last),
         r=jnp.where(matrices.free, r + stages[:, n:], 0.0),
         c=defects[1:],
         x0=defects[0],
@@ -95,7 +95,7 @@ def multiplier_steps(
         pull = jax.tree.map(lambda y, b: y - b / delta, multipliers, values)
         stages, last = jacobian.transposed_times(pull)
         pulled = convexified._replace(
-            q=problem.q.at[:-1].add(stages[:, :n]).at[-1].add(last),
+            q=problem.q + every_state(stages[:, :n], last),
             r=problem.r + stages[:, n:],
         )
         solution = substitute(pulled, matrices, fixed)

@@ -24,6 +24,11 @@ class Rows(NamedTuple):
         return Rows(vector[:size].reshape(self.stage.shape), vector[size:])
 
 
+def every_state(stages: Float[Array, "T *s"], last: Float[Array, "*s"]) -> Float[Array, "T1 *s"]:
+    """What belongs to x_0 .. x_T, from what belongs to the stages and to the end."""
+    return jnp.concatenate([stages, last[None]])
+
+
 class Jacobian(NamedTuple):
     """The derivatives of `Rows` in z_t = [x_t; u_t], and in x_T."""
 

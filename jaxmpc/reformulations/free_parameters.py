@@ -181,8 +181,8 @@ def _control_bounds(problem: Problem, low, high):
 
 def _with_first(rows, first):
     """The rows [T, m] beside rows [T, k] that are zero after the first."""
-    added = jnp.zeros_like(rows, shape=(len(rows), len(first)))
-    return jnp.concatenate([rows, added.at[0].set(first.astype(rows.dtype))], axis=1)
+    added = jnp.pad(first.astype(rows.dtype)[None], ((0, len(rows) - 1), (0, 0)))
+    return jnp.concatenate([rows, added], axis=1)
 
 
 def _array(caller: str, name: str, value, wanted: str):

@@ -50,7 +50,7 @@ def begin(
     if given is None:
         states = starting_states(problem, params, open_loop(problem, x0, params, controls))
     else:
-        states = given.at[0].set(x0)
+        states = jnp.concatenate([x0[None], given[1:]])
     linear = linearize(problem, states, controls, params)
     scales = scales_of(problem, params, states, controls, linear)
     if guess.warm is not None:  # near rest a trajectory by itself says little of the scales

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import bounded_twice
 
 import jaxmpc
 from jaxmpc import integrators, models
@@ -196,15 +197,7 @@ def test_diagnostics_of_rows(name):
 
 def test_a_bound_of_the_state_that_active_controls_decide_is_flagged():
     """x_1 = u_0 = 1 by both bounds: their multipliers are not unique."""
-    problem = jaxmpc.Problem(
-        lambda x, u, t, p: u,
-        lambda x, u, t, p: (u[0] - 3) ** 2,
-        lambda x, p: (x[0] - 3) ** 2,
-        horizon=1,
-        control_dim=1,
-        control_bounds=(None, 1.0),
-        state_bounds=(None, 1.0),
-    )
+    problem = bounded_twice()
     solution = jaxmpc.solve(problem, jnp.zeros(1))
     found = jaxmpc.gradient_diagnostics(problem, jnp.zeros(1), None, solution)
     assert not found.reliable and int(found.active) == 2

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import bounded_twice
 
 import jaxmpc
 from jaxmpc import ILQR, Status
@@ -318,14 +319,6 @@ def test_weakly_active_bounds():
 
 
 def test_dependent_constraints():
-    problem = jaxmpc.Problem(
-        lambda x, u, t, p: u,
-        lambda x, u, t, p: (u[0] - 3) ** 2,
-        lambda x, p: (x[0] - 3) ** 2,
-        horizon=1,
-        control_dim=1,
-        control_bounds=(None, 1.0),
-        state_bounds=(None, 1.0),
-    )
+    problem = bounded_twice()
     solution = jaxmpc.solve(problem, jnp.zeros(1))
     only(lines_of(problem, jnp.zeros(1), None, solution), "depend on each other")

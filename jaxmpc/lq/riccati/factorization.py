@@ -54,7 +54,7 @@ def substitute(
     if fixed is not None:
         fixed = jnp.where(factor.free, 0.0, fixed)
         affine = problem._replace(
-            q=problem.q.at[:-1].add(stagewise_transposed(problem.S, fixed)),
+            q=problem.q + jnp.pad(stagewise_transposed(problem.S, fixed), ((0, 1), (0, 0))),
             r=problem.r + stagewise(problem.R, fixed),
             c=problem.c + stagewise(problem.B, fixed),
         )

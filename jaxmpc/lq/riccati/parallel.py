@@ -101,7 +101,8 @@ def _prices(problem: LQProblem, count: int, block: int) -> Float[Array, "N n n"]
     typical = jnp.median(size)
     price = _PRICE * jnp.where(typical > 0, typical, jnp.max(size))
     Q = problem.Q[jnp.minimum(block * jnp.arange(1, count + 1), horizon)]
-    return Q.at[:-1].add(price * jnp.eye(n, dtype=Q.dtype))
+    ends = jnp.arange(count)[:, None, None] == count - 1
+    return Q + jnp.where(ends, 0.0, price * jnp.eye(n, dtype=Q.dtype)[None])
 
 
 def _look_ahead(ends, blocks: LQStage, free) -> Float[Array, "N n n"]:
@@ -223,8 +224,8 @@ def _affine_scan(through, matrices, offsets, start) -> Float[Array, "N b n"]:
 
     starts = start[None]
     if through.shape[0] > 1:
-        zero = jnp.zeros_like(offsets[:-1, 0])
-        arrived = affine_steps(matrices[:-1], offsets[:-1], zero.at[0].set(start))[:, -1]
+        first = jnp.pad(start[None], ((0, offsets.shape[0] - 2), (0, 0)))
+        arrived = affine_steps(matrices[:-1], offsets[:-1], first)[:, -1]
         # Turned around, since here the maps that came before count.
         elements = through[-2::-1], arrived[::-1]
         neutral = _identity(through), jnp.zeros_like(start)

@@ -44,6 +44,6 @@ def chain(x: Float[Array, " n"], u: Float[Array, "3"], params: Params = None) ->
         for value in (p.mass, p.stiffness, p.rest_length, p.damping)
     )
     pull = stiffness / mass * (1 - rest_length * inverse_length) * link + damping * stretch
-    down = jnp.zeros_like(u).at[2].set(p.gravity)
+    down = jnp.asarray([0, 0, 1], u.dtype) * p.gravity
     accelerations = jnp.diff(pull, axis=0) - down[None]
     return jnp.concatenate([x[3 * (masses + 1) :], u, accelerations.ravel()])

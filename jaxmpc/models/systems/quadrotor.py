@@ -89,5 +89,6 @@ def quadrotor(
 def quadrotor_state(position: Float[ArrayLike, "3"]) -> Float[Array, "13"]:
     """The level state at rest at a position [m]."""
     position = jnp.asarray(position)
-    level = jnp.zeros_like(position, shape=(10,), dtype=jnp.result_type(position, float))
-    return jnp.concatenate([position, level.at[0].set(1)])
+    position = position.astype(jnp.result_type(position, float))
+    level = jnp.ones_like(position, shape=(1,))
+    return jnp.concatenate([position, level, jnp.zeros_like(position, shape=(9,))])

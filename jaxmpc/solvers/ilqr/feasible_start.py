@@ -68,7 +68,7 @@ def feasible_start(
 
     first = open_loop(problem, x0, params, controls)
     first = first._replace(cost=jnp.where(jnp.isfinite(first.cost), first.cost, jnp.inf))
-    states = states.at[0].set(x0)
+    states = jnp.concatenate([x0[None], states[1:]])
     free = jnp.zeros_like(controls, dtype=jnp.int32)
     return jax.lax.fori_loop(0, steps, step, (states, controls, free, first))[-1]
 

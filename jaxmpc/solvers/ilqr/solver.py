@@ -112,7 +112,7 @@ class ILQR:
         if guess.states is None:
             states = starting_states(problem, params, nominal)  # for the scales alone
         else:
-            states = guess.states.at[0].set(x0)
+            states = jnp.concatenate([x0[None], guess.states[1:]])
         linearization = linearize(problem, states, controls, params)
         scales = scales_of(problem, params, states, controls, linearization)
         if guess.states is not None:

@@ -51,8 +51,8 @@ def near_solution(
     slack = jnp.where(setting.exists[0], slack, 1.0)
     z = jnp.where(setting.exists[0], jnp.maximum(y, WARM_MU / slack), 0.0)
     return iterate._replace(
-        positive=iterate.positive.at[0].set(slack),
+        positive=jnp.concatenate([slack[None], iterate.positive[1:]]),
         costates=setting.scale * warm.costates,
-        dual=iterate.dual.at[0].set(z),
+        dual=jnp.concatenate([z[None], iterate.dual[1:]]),
         equality=jnp.where(setting.inequality, 0.0, y),
     )

@@ -83,15 +83,11 @@ def _noise(objective: Float[Array, ""]) -> Float[Array, ""]:
 
 def remember(memory: Filter, now: Merit, wanted: Bool[Array, ""]) -> Filter:
     """Block what is no better than `now`, if that is wanted; the oldest pair makes room."""
-    place = memory.length % _SIZE
+    place = wanted & (jnp.arange(_SIZE, dtype=memory.length.dtype) == memory.length % _SIZE)
     violation = (1 - _MARGIN) * now.violation
     objective = now.objective - _MARGIN * now.violation
     return memory._replace(
-        violations=memory.violations.at[place].set(
-            jnp.where(wanted, violation, memory.violations[place])
-        ),
-        objectives=memory.objectives.at[place].set(
-            jnp.where(wanted, objective, memory.objectives[place])
-        ),
+        violations=jnp.where(place, violation, memory.violations),
+        objectives=jnp.where(place, objective, memory.objectives),
         length=jnp.where(wanted, memory.length + 1, memory.length),
     )

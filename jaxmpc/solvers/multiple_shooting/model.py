@@ -20,7 +20,7 @@ from jaxmpc.lq.constrained import dual_regularization
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.factorization import substitute
 from jaxmpc.lq.riccati.sequential import Factor
-from jaxmpc.lq.rows import Jacobian
+from jaxmpc.lq.rows import Jacobian, every_state
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values
@@ -76,8 +76,8 @@ def lagrangian_gradient(expansion: Expansion, iterate: Iterate, setting: Setting
     rows, last = expansion.rows.transposed_times(setting.present.unflat(iterate.multipliers()))
     ahead = iterate.costates[1:]
     in_states = q - iterate.costates
-    in_states = in_states.at[:-1].add(stagewise_transposed(A, ahead) + rows[:, :n])
-    in_states = in_states.at[-1].add(last).at[0].set(0.0)
+    in_states += every_state(stagewise_transposed(A, ahead) + rows[:, :n], last)
+    in_states = jnp.pad(in_states[1:], ((1, 0), (0, 0)))
     return in_states, r + stagewise_transposed(B, ahead) + rows[:, n:]
 
 
@@ -133,7 +133,7 @@ def condensed(
     H, H_last = H + expansion.stages, H_last + expansion.terminal
     push = iterate.multipliers() + rows.weight * rows.target
     gradient, last = expansion.rows.transposed_times(setting.present.unflat(push))
-    q = q.at[:-1].add(gradient[:, :n]).at[-1].add(last)
+    q = q + every_state(gradient[:, :n], last)
     linear = expansion.linearization._replace(q=q, r=r + gradient[:, n:])
     return lq_model(linear, H, H_last, values.defects)
 

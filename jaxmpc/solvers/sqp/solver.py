@@ -22,11 +22,9 @@ from jaxmpc.solution import (
 )
 from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
-from jaxmpc.solvers.multiple_shooting.filter import Filter
 from jaxmpc.solvers.multiple_shooting.filter_search import Box, Model, Search, filter_search
 from jaxmpc.solvers.multiple_shooting.iterate import (
     Iterate,
-    Setting,
     Values,
     evaluate,
     scaled,
@@ -53,6 +51,7 @@ from jaxmpc.solvers.options import (
 )
 from jaxmpc.solvers.report import print_sqp
 from jaxmpc.solvers.sqp.bounded_factor import Found, bounded_factor
+from jaxmpc.solvers.sqp.state import Result, SQPState
 from jaxmpc.solvers.start import begin, refuse_general_constraints
 from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without_limit, scales_now
 from jaxmpc.trajectory.constraints import violations, without_control_bounds
@@ -61,33 +60,6 @@ _FIRST_PROXIMAL = 0.1
 _REMEMBERED = 0.01  # the least weight to raise after a failure: it decays in convex iterations
 _CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search before was to close
 _FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
-
-
-class Result(NamedTuple):
-    """The last point that was judged, and what was found there."""
-
-    iterate: Iterate
-    scales: Scales  # those that the residuals are in
-    multipliers: BoundMultipliers
-    residuals: Residuals
-    gains: Gains
-    cost: Float[Array, ""]
-
-
-class SQPState(NamedTuple):
-    """The iterate, where its controls are thought to end, and what the line search remembers."""
-
-    scales: Scales  # of the start: the method's
-    setting: Setting
-    iterate: Iterate
-    side: Int[Array, "T m"]  # -1 / 1: at the lower / upper bound
-    proximal: Float[Array, ""]
-    memory: Filter
-    failures: Int[Array, ""]
-    nearly: Int[Array, ""]
-    result: Result
-    steps: Int[Array, ""]
-    status: Int[Array, ""]
 
 
 class _Judged(NamedTuple):
