@@ -22,8 +22,7 @@ _IDLE = 8
 # Elements of an inner loop that are worked on at once: what a core's cache holds, or a device.
 _LANES, _LANES_ELSEWHERE = {"cpu": 16}, 4096
 
-
-RUNNING = -1
+RUNNING = -1  # what `terminate` says until there is nothing left to do
 
 
 class Iteration(NamedTuple):

@@ -195,6 +195,20 @@ def test_what_is_no_solver(call, solver, words):
     assert all(word in str(error.value) for word in (*words, f"jaxmpc.{call.__name__}"))
 
 
+@pytest.mark.parametrize(
+    "build, word",
+    [
+        (lambda: jaxmpc.SQP(trust_region=1.0), "trust_region"),
+        (lambda: jaxmpc.ILQR(barrier=0.1), "barrier"),
+        (lambda: ProjectedGradient(damping=0.1), "damping"),
+        (lambda: jaxmpc.solve(PROBLEM, X0, PARAMS, solver=SOLVER, key=None), "key"),
+    ],
+)
+def test_options_that_a_solver_does_not_have(build, word):
+    with pytest.raises(TypeError, match=word):
+        build()
+
+
 def constrained():
     return dataclasses.replace(PROBLEM, state_bounds=(-jnp.array([9.0, 0.5]), None))
 
