@@ -208,14 +208,18 @@ def _on_a_device(
 
         return in_chunks(unrolled, elements, plan.chunk_size)
     given = partial(instance, *jax.lax.stop_gradient((problem, shared)))
+    # What stands for constraints that there are none of is not carried along.
     iteration = iteration_of(solver, given)
     solutions, _ = run_many(iteration, jax.lax.stop_gradient(elements), plan.chunk_size)
 
     def differentiated(element_and_solution):
         element, solution = element_and_solution
-        return attached(adjoint, instance(problem, shared, element)[:3], solution)
+        solution = solution.expanded(problem)
+        whole = attached(adjoint, instance(problem, shared, element)[:3], solution)
+        return whole.compact(problem)
 
-    return in_chunks(differentiated, (elements, solutions), plan.chunk_size)
+    solutions = in_chunks(differentiated, (elements, solutions), plan.chunk_size)
+    return jax.vmap(lambda solution: solution.expanded(problem))(solutions)
 
 
 def iteration_of(solver: Solver, instance: Callable) -> Iteration:

@@ -213,6 +213,30 @@ class Solution:
         """Whether the status is `Status.converged`."""
         return self.status == Status.converged
 
+    def compact(self, problem) -> "Solution":
+        """The same without what stands for the constraints that a problem does not have."""
+        absent = [name for name, kind in KINDS.items() if kind.given(problem) is None]
+        return self._with_rows(*(dict.fromkeys(absent) for _ in range(3)))
+
+    def expanded(self, problem) -> "Solution":
+        """The inverse of `compact`."""
+        absent = [name for name, kind in KINDS.items() if kind.given(problem) is None]
+        zeros = {"lower": jax.numpy.zeros_like(self.controls), **_no_rows(self.states)}
+        zeros["upper"] = zeros["lower"]
+        rows = {name: zeros[name] for name in absent}
+        units = {name: jax.numpy.ones_like(self.states[0, :1]) for name in absent}
+        return self._with_rows(rows, rows, units)
+
+    def _with_rows(self, multipliers: dict, violations: dict, scales: dict) -> "Solution":
+        general = {name: rows for name, rows in violations.items() if name in Violations._fields}
+        own = {name: unit for name, unit in scales.items() if name in Scales._fields}
+        return dataclasses.replace(
+            self,
+            multipliers=self.multipliers._replace(**multipliers),
+            violations=self.violations._replace(**general),
+            scales=self.scales._replace(**own),
+        )
+
     def ended(self, status: Int[Array, "*b"], iterations: Int[Array, "*b"]) -> "Solution":
         """The same point, with the status and the count of who drove the solver.
 
@@ -221,6 +245,7 @@ class Solution:
         status = jax.numpy.where(status < 0, Status.max_iterations, status)
         numbers = (self.states, self.controls, self.cost)
         sound = [jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in numbers]
-        lost = (status == Status.converged) & ~(sound[0] & sound[1] & sound[2])
+        claims = (status == Status.converged) | (status == Status.max_iterations)
+        lost = claims & ~(sound[0] & sound[1] & sound[2])
         status = jax.numpy.where(lost, Status.non_finite, status).astype(jax.numpy.int32)
         return dataclasses.replace(self, status=status, iterations=iterations)

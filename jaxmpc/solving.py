@@ -209,6 +209,7 @@ def _finalize(split: Split, adjoint, problem: Problem, x0, params, state) -> Sol
     problem, params, state = jax.lax.stop_gradient((problem, params, state))
     solution = solver.postprocess(problem, params, state)
     solution = solution.ended(checked_status(solver, state), solution.iterations)
+    solution = solution.compact(problem).expanded(problem)
     return attached(adjoint, given, solution)
 
 

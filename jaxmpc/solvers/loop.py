@@ -36,9 +36,9 @@ class Solver(Protocol):
 
     Whatever has these goes into `solve`, `solve_batch`, `initialize` and `learning`, and what it
     returns is differentiated by the KKT conditions at the returned point. The driver counts the
-    steps and holds the limit. A state in which a number is NaN ends as `non_finite`: what is not
-    known yet is better inf. A solver that cannot solve a problem says so in `init`, by a
-    ValueError.
+    steps and holds the limit. A state in which a scalar is NaN (its cost, say, or how far it moved)
+    ends as `non_finite`: what is not known yet is better inf. A solver that cannot solve a problem
+    says so in `init`, by a ValueError.
 
     Attributes:
         max_iterations: how many steps may be taken.
@@ -74,10 +74,11 @@ class Solver(Protocol):
 
 
 class Progress(NamedTuple):
-    """The state of a solver, and how often it was stepped."""
+    """The state of a solver, how often it was stepped, and what is to be said of that."""
 
     state: Any
     steps: Int[Array, ""]
+    status: Int[Array, ""]  # or RUNNING
 
 
 class Driver(NamedTuple):
@@ -89,23 +90,29 @@ class Driver(NamedTuple):
     def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Progress:
         """The solver's first state."""
         state = self.solver.init(problem, x0, params, guess)
-        return Progress(state, jnp.zeros_like(x0, shape=(), dtype=jnp.int32))
+        return self._judged(state, jnp.zeros_like(x0, shape=(), dtype=jnp.int32))
 
     def step(self, problem: Problem, params: PyTree, progress: Progress) -> Progress:
         """One step, which counts."""
-        return Progress(self.solver.step(problem, params, progress.state), progress.steps + 1)
+        state = self.solver.step(problem, params, progress.state)
+        return self._judged(state, progress.steps + 1)
 
     def terminate(self, progress: Progress) -> Int[Array, ""]:
         """The solver's status, or that of the driver."""
-        status = checked_status(self.solver, progress.state)
-        # One step more than the limit is run: it judges the last point.
-        ended = (status == RUNNING) & (progress.steps > self.limit)
-        return jnp.where(ended, Status.max_iterations, status).astype(jnp.int32)
+        return progress.status
 
     def postprocess(self, problem: Problem, params: PyTree, progress: Progress) -> Solution:
-        """The solver's result, with the driver's status and count."""
+        """The solver's result, compact, with the driver's status and count."""
         solution = self.solver.postprocess(problem, params, progress.state)
-        return solution.ended(self.terminate(progress), iterations_after(progress.steps))
+        solution = solution.ended(progress.status, iterations_after(progress.steps))
+        return solution.compact(problem)
+
+    def _judged(self, state: Any, steps: Int[Array, ""]) -> Progress:
+        status = checked_status(self.solver, state)
+        # One step more than the limit is run: it judges the last point.
+        ended = (status == RUNNING) & (steps > self.limit)
+        status = jnp.where(ended, Status.max_iterations, status)
+        return Progress(state, steps, status.astype(jnp.int32))
 
 
 def iterations_after(steps: Int[Array, ""]) -> Int[Array, ""]:
@@ -114,7 +121,7 @@ def iterations_after(steps: Int[Array, ""]) -> Int[Array, ""]:
 
 
 def checked_status(solver: Solver, state: Any) -> Int[Array, ""]:
-    """A solver's status; `non_finite` where it is running and a number of its state is NaN."""
+    """A solver's status; `non_finite` where it is running and a scalar of its state is NaN."""
     status = solver.terminate(state)
     lost = (status == RUNNING) & _any_nan(state)
     return jnp.where(lost, Status.non_finite, status).astype(jnp.int32)
@@ -128,7 +135,7 @@ def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> S
         lambda progress: driver.step(problem, params, progress),
         driver.init(problem, x0, params, guess),
     )
-    return driver.postprocess(problem, params, progress)
+    return driver.postprocess(problem, params, progress).expanded(problem)
 
 
 def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
@@ -141,7 +148,7 @@ def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, l
 
     progress = driver.init(problem, x0, params, guess)
     progress, _ = jax.lax.scan(step, progress, None, length=driver.limit + 1)
-    return driver.postprocess(problem, params, progress)
+    return driver.postprocess(problem, params, progress).expanded(problem)
 
 
 def finite(*trees: PyTree) -> Bool[Array, ""]:
@@ -150,6 +157,10 @@ def finite(*trees: PyTree) -> Bool[Array, ""]:
     return jnp.all(jnp.stack(leaves))
 
 
-def _any_nan(tree: PyTree) -> Bool[Array, ""]:
-    numbers = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in numbers]))
+def _any_nan(state: PyTree) -> Bool[Array, ""]:
+    """Whether a single number of the state is NaN; to look at its arrays would cost more."""
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    found = jnp.zeros((), bool)
+    for number in (leaf for leaf in leaves if leaf.ndim == 0):
+        found |= jnp.isnan(number)
+    return found

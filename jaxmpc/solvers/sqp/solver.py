@@ -133,7 +133,7 @@ class SQP:
         values = evaluate(inner, params, setting, iterate)
         count = jnp.zeros_like(one, dtype=jnp.int32)
         result = Result(
-            iterate=iterate,
+            *_trajectory(iterate),
             scales=scales,
             multipliers=BoundMultipliers(zeros, zeros),
             residuals=Residuals(*[jnp.inf * one] * 3),
@@ -175,11 +175,11 @@ class SQP:
     def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Solution:
         """The last judged iterate in the units of the problem."""
         result = state.result
-        states, controls = result.iterate.states, result.iterate.controls
+        states, controls = result.states, result.controls
         return Solution(
             states=states,
             controls=controls,
-            costates=result.iterate.costates / state.setting.scale,
+            costates=result.costates / state.setting.scale,
             multipliers=multipliers_of_bounds(*result.multipliers, states),
             violations=violations(problem, states, controls, params),
             residuals=result.residuals,
@@ -250,7 +250,7 @@ class SQP:
         memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
         gains = Gains(jnp.zeros_like(state.iterate.controls), found.matrices.K)
         result = Result(
-            iterate=state.iterate,
+            *_trajectory(state.iterate),
             scales=judged.scales,
             multipliers=judged.multipliers,
             residuals=residuals,
@@ -268,6 +268,10 @@ class SQP:
             steps=state.steps + 1,
             status=status,
         )
+
+
+def _trajectory(iterate: Iterate) -> tuple[Array, Array, Array]:
+    return iterate.states, iterate.controls, iterate.costates
 
 
 def _closing(state: SQPState) -> Float[Array, ""]:

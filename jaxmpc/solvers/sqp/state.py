@@ -13,7 +13,9 @@ from jaxmpc.trajectory import BoundMultipliers
 class Result(NamedTuple):
     """The last point that was judged, and what was found there."""
 
-    iterate: Iterate
+    states: Float[Array, "T1 n"]
+    controls: Float[Array, "T m"]
+    costates: Float[Array, "T1 n"]
     scales: Scales  # those that the residuals are in
     multipliers: BoundMultipliers
     residuals: Residuals
