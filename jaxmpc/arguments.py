@@ -1,11 +1,11 @@
 """Checks of `solve`'s arguments that need no tracing."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmpc.checks import check_state, check_type
+from jaxmpc.checks import check_array, check_positive, check_state, check_type
 from jaxmpc.problem import Problem
+from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
 from jaxmpc.trajectory.constraints import piece_sizes
 
@@ -20,10 +20,10 @@ def check_arguments(owner: str, problem, x0, controls, states, warm_start, solve
         check_type(owner, "warm_start", warm_start, Solution)
     horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
     _check_state_bounds(problem, n)
-    _check_guess(owner, "controls", controls, (horizon, m), "[T, m]")
-    _check_guess(owner, "states", states, (horizon + 1, n), "[T+1, n]")
+    check_array(owner, "controls", controls, (horizon, m), "[T, m]")
+    check_array(owner, "states", states, (horizon + 1, n), "[T+1, n]")
     if warm_start is not None:
-        _check_guess(owner, "warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
+        check_array(owner, "warm_start.controls", warm_start.controls, (horizon, m), "[T, m]")
     return x0
 
 
@@ -40,6 +40,17 @@ def check_solver(owner: str, solver):
             f"{owner}: solver must be a jaxmpc.Solver, such as ILQR(); {type(solver).__name__} has "
             f"no {', '.join(missing)}."
         )
+    if isinstance(solver.max_iterations, jax.Array):
+        return
+    check_positive(owner, "solver.max_iterations", solver.max_iterations, whole=True)
+    try:
+        hash(Split.of(solver).static)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{owner}: solver must be hashable, as a frozen dataclass of numbers is, or a pytree, "
+            f"as an Equinox module is; {type(solver).__name__} is neither, so that what was "
+            "compiled for it could be used for another one."
+        ) from error
 
 
 def _check_state_bounds(problem: Problem, n: int):
@@ -120,19 +131,3 @@ def _check_leading(name: str, tree, size: int):
                 f"jaxmpc.solve_batch: {name} must have a leading axis of length {size}, as x0s "
                 f"has; got an array of shape {np.shape(leaf)}."
             )
-
-
-def _check_guess(owner: str, name: str, value, wanted: tuple[int, ...], symbols: str):
-    if value is None:
-        return
-    try:
-        array = value if isinstance(value, jax.Array | np.ndarray) else jnp.asarray(value)
-    except (TypeError, ValueError) as error:
-        kind = type(value).__name__
-        raise TypeError(f"{owner}: {name} must be an array, got {kind}.") from error
-    if array.shape != wanted:
-        raise ValueError(
-            f"{owner}: {name} must have shape {symbols} = {wanted}, got {array.shape}."
-        )
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise TypeError(f"{owner}: {name} must be floating point, got {array.dtype}.")

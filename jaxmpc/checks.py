@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def check_type(owner: str, name: str, value, kind):
@@ -59,3 +60,20 @@ def check_choice(owner: str, name: str, value, choices: tuple[str, ...]):
     """Raise unless `value` is one of the choices."""
     if value not in choices:
         raise ValueError(f"{owner}: {name} must be one of {choices}, got {value!r}.")
+
+
+def check_array(owner: str, name: str, value, wanted: tuple[int, ...], symbols: str):
+    """Raise unless `value` is None or a floating-point array of the shape that is wanted."""
+    if value is None:
+        return
+    try:
+        array = value if isinstance(value, jax.Array | np.ndarray) else jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        raise TypeError(f"{owner}: {name} must be an array, got {kind}.") from error
+    if array.shape != wanted:
+        raise ValueError(
+            f"{owner}: {name} must have shape {symbols} = {wanted}, got {array.shape}."
+        )
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"{owner}: {name} must be floating point, got {array.dtype}.")

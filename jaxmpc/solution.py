@@ -240,12 +240,17 @@ class Solution:
     def ended(self, status: Int[Array, "*b"], iterations: Int[Array, "*b"]) -> "Solution":
         """The same point, with the status and the count of who drove the solver.
 
-        One that is still running was stopped early. No solution is one that is not finite.
+        One that is still running was stopped early; so was one that claims to have converged with
+        a residual that is far from its tolerance. What is not finite is `non_finite`.
         """
-        status = jax.numpy.where(status < 0, Status.max_iterations, status)
-        numbers = (self.states, self.controls, self.cost)
-        sound = [jax.numpy.all(jax.numpy.isfinite(leaf)) for leaf in numbers]
-        claims = (status == Status.converged) | (status == Status.max_iterations)
-        lost = claims & ~(sound[0] & sound[1] & sound[2])
-        status = jax.numpy.where(lost, Status.non_finite, status).astype(jax.numpy.int32)
-        return dataclasses.replace(self, status=status, iterations=iterations)
+        residual = self.residuals.largest()
+        false = (status == Status.converged) & (residual > jax.numpy.sqrt(self.tolerance))
+        status = jax.numpy.where((status < 0) | false, Status.max_iterations, status)
+        sound = jax.numpy.isfinite(self.cost) & ~jax.numpy.isnan(residual)
+        for leaf in (self.states, self.controls):
+            sound &= jax.numpy.all(jax.numpy.isfinite(leaf))
+        told = (status == Status.infeasible) | (status == Status.unbounded)
+        status = jax.numpy.where(sound | told, status, Status.non_finite)
+        return dataclasses.replace(
+            self, status=status.astype(jax.numpy.int32), iterations=iterations
+        )

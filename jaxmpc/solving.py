@@ -18,7 +18,7 @@ from jaxmpc.problem.closures import self_contained
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import Guess, Solver, WarmStart, checked_status, run, unroll
+from jaxmpc.solvers.loop import Guess, Solver, WarmStart, checked_status, result_of, run, unroll
 from jaxmpc.solvers.sqp import SQP
 
 
@@ -207,7 +207,14 @@ def _initialize(split: Split, problem: Problem, x0, params, guess):
 def _finalize(split: Split, adjoint, problem: Problem, x0, params, state) -> Solution:
     solver, given = split.whole(), (problem, x0, params)
     problem, params, state = jax.lax.stop_gradient((problem, params, state))
-    solution = solver.postprocess(problem, params, state)
+    try:
+        solution = result_of(solver, problem, params, state)
+    except (AttributeError, TypeError, ValueError) as error:
+        error.add_note(
+            "jaxmpc.finalize: state must be what step of this solver "
+            f"({type(solver).__name__}) returned for this problem; got {type(state).__name__}."
+        )
+        raise
     solution = solution.ended(checked_status(solver, state), solution.iterations)
     solution = solution.compact(problem).expanded(problem)
     return attached(adjoint, given, solution)

@@ -15,7 +15,7 @@ from jaxmpc.problem.soft import Soft
 from jaxmpc.solution import Status
 from jaxmpc.solving import solve
 from jaxmpc.trajectory import linearize
-from jaxmpc.trajectory.constraints import split, without_control_bounds
+from jaxmpc.trajectory.constraints import pinned_states, split, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
 
 _PRICE = 100.0  # with it a violation of one scale costs ten times the whole trajectory
@@ -72,7 +72,12 @@ def _rows_that_count(problem: Problem, x0, params) -> tuple[dict[str, Array], di
     general = without_control_bounds(problem)
     kinds = row_kinds(general, x0, params)
     hard = kinds.present.unflat(kinds.present.flat() & jnp.isinf(kinds.linear.flat()))
-    return split(general, x0, params, kinds.present), split(general, x0, params, hard)
+    parts = split(general, x0, params, kinds.present), split(general, x0, params, hard)
+    for part in parts:
+        if "state_lower" in part and "state_upper" in part:  # equal bounds: one row for both
+            pinned = pinned_states(problem, x0) & part["state_upper"]
+            part["state_lower"] = part["state_lower"] | pinned
+    return parts
 
 
 def infeasible(case: Case) -> list[str]:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.checks import check_state
+from jaxmpc.checks import check_array, check_state, check_type
+from jaxmpc.lq.rows import Rows, every_state
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solution import (
@@ -28,7 +29,13 @@ from jaxmpc.trajectory import (
     scales_now,
     scales_of,
 )
-from jaxmpc.trajectory.constraints import rows_along, violations, without_control_bounds
+from jaxmpc.trajectory.constraints import (
+    multipliers_by_name,
+    rows_along,
+    rows_jacobian,
+    violations,
+    without_control_bounds,
+)
 from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
 
@@ -72,31 +79,43 @@ def evaluate(
 
     Returns:
         A `Solution`, `converged` where its residuals meet the tolerance and `max_iterations`
-        elsewhere, with gains of zero. Constraints other than control bounds count in `violations`,
-        in the feasibility and, if they are soft, in the cost; their multipliers are zero, and
-        stationarity is that without them.
+        elsewhere (`non_finite` where a number is not), with gains of zero. Other constraints than
+        control bounds count in `violations` and in the feasibility; soft ones that are violated in
+        the cost, with multipliers that are their prices. All other multipliers of such constraints
+        are zero, and stationarity is that without them: controls alone do not tell them.
 
-    Differentiable as JAX finds it (its states and cost are a rollout). Raises TypeError or
-    ValueError for an x0 that is no state.
+    Differentiable as JAX finds it (its states and cost are a rollout).
+
+    Raises:
+        TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
     """
+    owner = "jaxmpc.evaluate"
+    check_type(owner, "problem", problem, Problem)
     x0 = check_state(x0)
+    check_array(owner, "controls", controls, (problem.horizon, problem.control_dim), "[T, m]")
+    controls = jnp.asarray(controls, x0.dtype)
     trajectory = open_loop(problem, x0, params, controls)
     linear = linearize(problem, trajectory.states, controls, params)
     start = scales_of(problem, params, trajectory.states, controls, linear)
-    scales = scales_now(problem, start, trajectory.magnitude)
-    costate, multipliers, residuals = conditions_at(problem, trajectory, linear, scales)
-    outside, price = _outside(problem, x0, params, trajectory, scales)
+    rows = _rows(problem, x0, params, trajectory)
+    scales = scales_now(problem, start, trajectory.magnitude + rows.price)
+    pushed = _with_rows(problem, params, trajectory, linear, rows.multipliers)
+    costate, multipliers, residuals = conditions_at(problem, trajectory, pushed, scales)
+    general = without_control_bounds(problem)
+    units = scales_of_rows(general, x0, scales).flat()
+    outside = jnp.max(rows.excess / units, initial=0.0)
     residuals = residuals._replace(feasibility=jnp.maximum(residuals.feasibility, outside))
     tolerance = default_tolerance(tolerance, x0.dtype)
     solved = residuals.largest() <= tolerance
     zeros = jnp.zeros_like(controls)
-    return Solution(
+    parts = multipliers_by_name(general, x0, params, rows.multipliers)
+    solution = Solution(
         states=trajectory.states,
         controls=controls,
-        cost=trajectory.cost + price,
+        cost=trajectory.cost + rows.price,
         gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
         costates=costate,
-        multipliers=multipliers_of_bounds(*multipliers, trajectory.states),
+        multipliers=multipliers_of_bounds(*multipliers, trajectory.states)._replace(**parts),
         violations=violations(problem, trajectory.states, controls, params),
         status=jnp.where(solved, Status.converged, Status.max_iterations).astype(jnp.int32),
         iterations=jnp.zeros_like(solved, dtype=jnp.int32),
@@ -104,18 +123,40 @@ def evaluate(
         tolerance=jnp.full_like(trajectory.cost, tolerance),
         scales=scales,
     )
+    return solution.ended(solution.status, solution.iterations)
 
 
-def _outside(problem: Problem, x0, params, trajectory: Trajectory, scales: Scales):
-    """The largest violation of the hard rows, in their units, and the price of the soft ones."""
+class _Rows(NamedTuple):
+    """What a simulation says of the rows of all constraints but the control bounds."""
+
+    excess: Float[Array, " N"]  # of the hard ones
+    price: Float[Array, ""]  # of the soft ones
+    multipliers: Rows  # of the soft ones that are violated: their prices
+
+
+def _rows(problem: Problem, x0, params, trajectory: Trajectory) -> _Rows:
     general = without_control_bounds(problem)
     kinds = row_kinds(general, x0, params)
-    values = rows_along(general, trajectory.states, trajectory.controls, params)
     linear, quadratic = kinds.linear.flat(), kinds.quadratic.flat()
-    rows, units = values.flat(), scales_of_rows(general, x0, scales).flat()
-    excess = jnp.where(kinds.inequality.flat(), jnp.maximum(rows, 0.0), jnp.abs(rows))
+    values = rows_along(general, trajectory.states, trajectory.controls, params).flat()
+    excess = jnp.where(kinds.inequality.flat(), jnp.maximum(values, 0.0), jnp.abs(values))
     excess = jnp.where(kinds.present.flat(), excess, 0.0)
     soft = jnp.isfinite(linear)
-    price = jnp.where(soft, linear, 0.0) * excess + 0.5 * quadratic * excess**2
-    outside = jnp.max(jnp.where(soft, 0.0, excess / units), initial=0.0)
-    return outside, jnp.sum(jnp.where(soft, price, 0.0))
+    linear = jnp.where(soft, linear, 0.0)
+    price = jnp.sum(jnp.where(soft, linear * excess + 0.5 * quadratic * excess**2, 0.0))
+    pushes = jnp.where(soft & (excess > 0), jnp.sign(values) * (linear + quadratic * excess), 0.0)
+    return _Rows(jnp.where(soft, 0.0, excess), price, kinds.linear.unflat(pushes))
+
+
+def _with_rows(
+    problem: Problem, params, trajectory: Trajectory, linear: Linearization, multipliers: Rows
+) -> Linearization:
+    """The linearization of the cost with the rows times their multipliers in it."""
+    general = without_control_bounds(problem)
+    if not general.has_general_constraints:
+        return linear
+    jacobian = rows_jacobian(general, trajectory.states, trajectory.controls, params)
+    stages, last = jacobian.transposed_times(multipliers)
+    n = trajectory.states.shape[1]
+    q = linear.q + every_state(stages[:, :n], last)
+    return linear._replace(q=q, r=linear.r + stages[:, n:])

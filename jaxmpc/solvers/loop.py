@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.batching.refill import RUNNING as RUNNING
+from jaxmpc.checks import check_type
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Multipliers, Scales, Solution, Status
 
@@ -68,7 +69,8 @@ class Solver(Protocol):
     def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Solution:
         """The last point that was judged, with what was found there (see `evaluate`).
 
-        The driver puts its own status and number of iterations in.
+        The driver puts its own status and number of iterations in; in a loop of your own nobody
+        counts but you.
         """
         ...
 
@@ -103,7 +105,7 @@ class Driver(NamedTuple):
 
     def postprocess(self, problem: Problem, params: PyTree, progress: Progress) -> Solution:
         """The solver's result, compact, with the driver's status and count."""
-        solution = self.solver.postprocess(problem, params, progress.state)
+        solution = result_of(self.solver, problem, params, progress.state)
         solution = solution.ended(progress.status, iterations_after(progress.steps))
         return solution.compact(problem)
 
@@ -113,6 +115,14 @@ class Driver(NamedTuple):
         ended = (status == RUNNING) & (steps > self.limit)
         status = jnp.where(ended, Status.max_iterations, status)
         return Progress(state, steps, status.astype(jnp.int32))
+
+
+def result_of(solver: Solver, problem: Problem, params: PyTree, state: Any) -> Solution:
+    """What a solver makes of its state; an error if that is no `Solution`."""
+    solution = solver.postprocess(problem, params, state)
+    name = f"what postprocess of {type(solver).__name__} returns"
+    check_type("jaxmpc", name, solution, Solution)
+    return solution
 
 
 def iterations_after(steps: Int[Array, ""]) -> Int[Array, ""]:

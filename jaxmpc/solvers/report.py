@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxmpc.solvers.loop import RUNNING
+from jaxmpc.solvers.loop import RUNNING, iterations_after
 
 _HEADER = f"{'iteration':>9} {'cost':>16} {'stationarity':>13} {'step size':>10} {'mu':>9}  model"
 
@@ -21,7 +21,7 @@ def print_iteration(state, search):
     taken = search.accepted & (state.status == RUNNING)
     jax.debug.callback(
         row,
-        state.steps,
+        iterations_after(state.steps),
         state.nominal.cost,
         state.conditions.residuals.stationarity,
         jnp.where(taken, search.step_size, 0.0),

@@ -321,3 +321,133 @@ def test_what_controls_are_worth():
         float(jnp.max(worth.violations.state_upper / worth.scales.states[None])),
     )
     np.testing.assert_allclose(worth.residuals.feasibility, outside, rtol=1e-12)
+
+
+def softly():
+    """A speed limit at a price, which is paid."""
+    return jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.2 * jnp.stack([x[1], u[0]]),
+        lambda x, u, t, p: (x[0] - 3.0) ** 2 + p * u @ u,
+        horizon=8,
+        control_dim=1,
+        control_bounds=(-4.0, 4.0),
+        state_bounds=(None, jnp.array([jnp.inf, 0.3])),
+        soft={"state_bounds": jaxmpc.Soft(0.3, 0.0)},
+        stage_inequality=lambda x, u, t, p: jnp.stack([x[0] - 50.0, -x[0] - 50.0]),
+    )
+
+
+class WithPrices(ProjectedGradient):
+    def cost(self, problem, x0, params, controls):
+        return jaxmpc.evaluate(problem, x0, params, controls).cost
+
+
+def test_soft_constraints_have_their_prices_in_what_controls_are_worth():
+    problem, x0 = softly(), jnp.array([1.0, 0.3])
+
+    def control(price, solver):
+        solution = jaxmpc.solve(problem, x0, price, solver=solver)
+        return solution.controls[4, 0], solution
+
+    both = jax.jit(jax.value_and_grad(control, has_aux=True), static_argnums=1)
+    (_, came), gradient = both(0.5, WithPrices(step_size=0.05))
+    (_, wanted), right = both(0.5, jaxmpc.InteriorPoint(tolerance=1e-10))
+    np.testing.assert_allclose(came.controls, wanted.controls, atol=1e-7)
+    np.testing.assert_allclose(gradient, right, rtol=1e-5)
+    assert came.multipliers.stage_inequality.shape == (8, 2)
+    upper = wanted.multipliers.state_upper
+    np.testing.assert_allclose(came.multipliers.state_upper, upper, atol=1e-7)
+    worth = jax.jit(jaxmpc.evaluate)(problem, x0, 0.5, wanted.controls)
+    assert worth.residuals.largest() < 1e-6 and abs(worth.cost - wanted.cost) < 1e-8
+
+
+class Stubborn(ProjectedGradient):
+    """Claims to be there after one step."""
+
+    def terminate(self, state):
+        return jnp.where(state.moved < 1e9, Status.converged, RUNNING)
+
+
+def test_a_claim_is_compared_with_the_residual():
+    solution = jaxmpc.solve(PROBLEM, X0, PARAMS, solver=Stubborn())
+    assert solution.residuals.largest() > 1e-2
+    assert solution.status == Status.max_iterations
+    kink = dataclasses.replace(PROBLEM, stage_cost=lambda x, u, t, p: jnp.sqrt(u @ u))
+    solution = jaxmpc.solve(kink, X0, PARAMS, solver=Stubborn(step_size=0.0))
+    assert solution.status == Status.non_finite  # of the derivative at u = 0
+    gradient = jax.grad(lambda x0: jaxmpc.solve(kink, x0, PARAMS, solver=Stubborn(0.0)).cost)(X0)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_bad_numbers_in_a_loop_of_ones_own(name):
+    build, solver = LOOPS[name]
+    problem, x0 = build(), X0 * jnp.nan
+    state = jaxmpc.initialize(problem, x0, PARAMS, solver=solver)
+    step = jax.jit(solver.step)
+    for _ in range(40):
+        state = step(problem, PARAMS, state)
+    assert jaxmpc.finalize(problem, x0, PARAMS, state, solver=solver).status == Status.non_finite
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_steps_after_the_end_change_nothing(name):
+    build, solver = LOOPS[name]
+    problem = build()
+    state = steps_of(problem, solver, 500)
+    wanted = jaxmpc.finalize(problem, X0, PARAMS, state, solver=solver)
+
+    def more(_, state):
+        return solver.step(problem, PARAMS, state)
+
+    later = jax.jit(lambda state: jax.lax.fori_loop(0, 3, more, state))(state)
+    came = jaxmpc.finalize(problem, X0, PARAMS, later, solver=solver)
+    assert came.iterations == wanted.iterations and came.status == wanted.status
+    np.testing.assert_allclose(came.controls, wanted.controls, atol=1e-12)
+
+
+def infinite(x, u, t, params):
+    return stage_cost(x, u, t, params) + jnp.inf
+
+
+@pytest.mark.parametrize("solver", [jaxmpc.ILQR(), jaxmpc.SQP(), jaxmpc.InteriorPoint()])
+def test_an_infinite_cost_is_not_finite(solver):
+    problem = dataclasses.replace(PROBLEM, stage_cost=infinite)
+    assert jaxmpc.solve(problem, X0, PARAMS, solver=solver).status == Status.non_finite
+
+
+class Changeable(ProjectedGradient):
+    """Equal to what it was before it changed, and so unhashable."""
+
+    __hash__ = None
+
+
+class Mute(ProjectedGradient):
+    def postprocess(self, problem, params, state):
+        return state.controls
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: jaxmpc.evaluate(PROBLEM, X0, PARAMS, jnp.zeros((T, 2))), ["controls", "(12, 1)"]),
+        (lambda: jaxmpc.evaluate(None, X0, PARAMS, jnp.zeros((T, 1))), ["problem", "NoneType"]),
+        (
+            lambda: jaxmpc.solve(PROBLEM, X0, PARAMS, solver=Changeable()),
+            ["Changeable", "hashable"],
+        ),
+        (
+            lambda: jaxmpc.solve(
+                PROBLEM, X0, PARAMS, solver=ProjectedGradient(max_iterations=None)
+            ),
+            ["solver.max_iterations", "NoneType"],
+        ),
+        (lambda: jaxmpc.solve(PROBLEM, X0, PARAMS, solver=Mute()), ["postprocess of Mute"]),
+        (lambda: jaxmpc.finalize(PROBLEM, X0, PARAMS, None), ["state must be", "SQP", "NoneType"]),
+    ],
+)
+def test_what_is_wrong_is_named(call, words):
+    with pytest.raises((TypeError, ValueError, AttributeError)) as error:
+        call()
+    text = "\n".join([str(error.value), *getattr(error.value, "__notes__", ())])
+    assert all(word in text for word in words), text

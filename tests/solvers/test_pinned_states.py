@@ -9,6 +9,8 @@ import pytest
 
 import jaxmpc
 from jaxmpc import ImplicitAdjoint, Status
+from jaxmpc.diagnosis.case import Case
+from jaxmpc.diagnosis.infeasibility import hard_violations
 
 T, DT, STAGE = 20, 0.1, 9
 X0 = jnp.array([1.0, 0.0])
@@ -117,9 +119,11 @@ def test_a_warm_start_is_one():
 
 
 def test_one_that_cannot_be_met_is_named():
-    solution = jaxmpc.solve(build(9.0, 9.0), X0, 0.1)
+    problem = build(9.0, 9.0)
+    solution = jaxmpc.solve(problem, X0, 0.1)
     assert solution.status == Status.infeasible
     assert "state_lower[0] at stage 10" in jaxmpc.describe(solution)
+    assert len(hard_violations(Case(problem, X0, 0.1, solution))) == 1
 
 
 def test_a_soft_one_has_a_price():

@@ -192,7 +192,8 @@ class ILQR:
         boundless = falls_without_limit(problem, state.scales, nominal.cost)
         status = jnp.where(boundless, Status.unbounded, status).astype(jnp.int32)
         status = jnp.where(state.status == RUNNING, status, state.status)
-        return state._replace(nominal=kept[0], conditions=kept[1], status=status)
+        steps = jnp.where(state.status == RUNNING, state.steps + 1, state.steps)
+        return state._replace(nominal=kept[0], conditions=kept[1], steps=steps, status=status)
 
     def _box(self, state: ILQRState, limits):
         """Where the controls may go in this iteration: the bounds, and the trust region."""
@@ -258,6 +259,5 @@ class ILQR:
             gains=Gains(policy.k, policy.K),
             regularization=updated,
             within_rounding=accepted & search.within_rounding & ~provisional,
-            steps=state.steps + 1,
             status=status,
         )

@@ -243,7 +243,7 @@ class InteriorPoint:
             mu=judged.mu,
             proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
             failures=failures,
-            steps=state.steps + 1,
+            steps=jnp.where(state.status == RUNNING, state.steps + 1, state.steps),
         )
         status = status_of(following, verdict)
         boundless = ~state.restoring & falls_without_limit(problem, state.scales, cost)

@@ -265,7 +265,7 @@ class SQP:
             failures=failures,
             nearly=nearly,
             result=result,
-            steps=state.steps + 1,
+            steps=jnp.where(state.status == RUNNING, state.steps + 1, state.steps),
             status=status,
         )
 
