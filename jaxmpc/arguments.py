@@ -40,8 +40,6 @@ def check_solver(owner: str, solver):
             f"{owner}: solver must be a jaxmpc.Solver, such as ILQR(); {type(solver).__name__} has "
             f"no {', '.join(missing)}."
         )
-    if isinstance(solver.max_iterations, jax.Array):
-        return
     check_positive(owner, "solver.max_iterations", solver.max_iterations, whole=True)
     try:
         hash(Split.of(solver).static)

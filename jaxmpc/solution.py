@@ -215,26 +215,26 @@ class Solution:
 
     def compact(self, problem) -> "Solution":
         """The same without what stands for the constraints that a problem does not have."""
-        absent = [name for name, kind in KINDS.items() if kind.given(problem) is None]
-        return self._with_rows(*(dict.fromkeys(absent) for _ in range(3)))
+        return self._with_absent(problem, {}, None)
 
     def expanded(self, problem) -> "Solution":
         """The inverse of `compact`."""
-        absent = [name for name, kind in KINDS.items() if kind.given(problem) is None]
-        zeros = {"lower": jax.numpy.zeros_like(self.controls), **_no_rows(self.states)}
-        zeros["upper"] = zeros["lower"]
-        rows = {name: zeros[name] for name in absent}
-        units = {name: jax.numpy.ones_like(self.states[0, :1]) for name in absent}
-        return self._with_rows(rows, rows, units)
+        unbounded = jax.numpy.zeros_like(self.controls)
+        rows = {"lower": unbounded, "upper": unbounded, **_no_rows(self.states)}
+        return self._with_absent(problem, rows, jax.numpy.ones_like(self.states[0, :1]))
 
-    def _with_rows(self, multipliers: dict, violations: dict, scales: dict) -> "Solution":
-        general = {name: rows for name, rows in violations.items() if name in Violations._fields}
-        own = {name: unit for name, unit in scales.items() if name in Scales._fields}
+    def _with_absent(self, problem, rows: dict[str, Array], unit: Array | None) -> "Solution":
+        """With other rows, and their unit, for the constraints that a problem does not have."""
+        absent = [name for name, kind in KINDS.items() if kind.given(problem) is None]
+
+        def put(parts, value):
+            return parts._replace(**{name: value(name) for name in absent if name in parts._fields})
+
         return dataclasses.replace(
             self,
-            multipliers=self.multipliers._replace(**multipliers),
-            violations=self.violations._replace(**general),
-            scales=self.scales._replace(**own),
+            multipliers=put(self.multipliers, rows.get),
+            violations=put(self.violations, rows.get),
+            scales=put(self.scales, lambda _: unit),
         )
 
     def ended(self, status: Int[Array, "*b"], iterations: Int[Array, "*b"]) -> "Solution":

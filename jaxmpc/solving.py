@@ -1,7 +1,7 @@
 """`solve`: one problem, one differentiable solution; and its parts, for who owns the loop."""
 
 import contextlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,16 +68,12 @@ def solve(
     Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
     planning and control'. The solvers name theirs.
     """
-    owner = "jaxmpc.solve"
-    x0 = check_arguments(owner, problem, x0, controls, states, warm_start, solver)
-    check_type(owner, "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
-    solver = solver or default_solver(problem)
-    problem, params, lasting = self_contained(problem, x0, params)
-    check_warm_start(owner, problem, x0, params, warm_start)
-    guess = guess_of(controls, states, warm_start)
-    function = _compiled if lasting else _solve
+    check_type("jaxmpc.solve", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
+    guesses = (controls, states, warm_start)
+    given, lasting = _checked("jaxmpc.solve", problem, x0, params, guesses, solver)
+    function = _solve_compiled if lasting else _solve
     with forward_mode_explained():
-        return function(Split.of(solver), adjoint, problem, x0, params, guess)
+        return function(adjoint, *given, guess_of(*guesses))
 
 
 def initialize(
@@ -98,8 +94,8 @@ def initialize(
             state = step(problem, params, state)
         solution = jaxmpc.finalize(problem, x0, params, state, solver=solver)
 
-    That is `solve`, but for what the driver does: it holds the solver's `max_iterations`, and
-    stops where a number of the state is NaN. The loop may stop whenever it wants.
+    That is `solve`, but for what its driver does: it holds the solver's `max_iterations`, and
+    stops where a scalar of the state is NaN. The loop may stop whenever it wants.
 
     Args:
         problem, x0, params, controls, states, warm_start: as for `solve`.
@@ -113,13 +109,10 @@ def initialize(
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
     """
-    owner = "jaxmpc.initialize"
-    x0 = check_arguments(owner, problem, x0, controls, states, warm_start, solver)
-    solver = solver or default_solver(problem)
-    problem, params, lasting = self_contained(problem, x0, params)
-    check_warm_start(owner, problem, x0, params, warm_start)
+    guesses = (controls, states, warm_start)
+    given, lasting = _checked("jaxmpc.initialize", problem, x0, params, guesses, solver)
     function = _initialize_compiled if lasting else _initialize
-    return function(Split.of(solver), problem, x0, params, guess_of(controls, states, warm_start))
+    return function(*given, guess_of(*guesses))
 
 
 def finalize(
@@ -145,14 +138,32 @@ def finalize(
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
     """
-    owner = "jaxmpc.finalize"
-    x0 = check_arguments(owner, problem, x0, None, None, None, solver)
-    check_type(owner, "adjoint", adjoint, ImplicitAdjoint)
-    solver = solver or default_solver(problem)
-    problem, params, lasting = self_contained(problem, x0, params)
+    check_type("jaxmpc.finalize", "adjoint", adjoint, ImplicitAdjoint)
+    guesses = (None, None, None)
+    given, lasting = _checked("jaxmpc.finalize", problem, x0, params, guesses, solver)
     function = _finalize_compiled if lasting else _finalize
     with forward_mode_explained():
-        return function(Split.of(solver), adjoint, problem, x0, params, state)
+        return function(adjoint, *given, state)
+
+
+class _Given(NamedTuple):
+    """What is solved, and by what."""
+
+    split: Split  # the solver
+    problem: Problem
+    x0: Float[Array, " n"]
+    params: PyTree
+
+
+def _checked(
+    owner: str, problem: Problem, x0, params, guesses: tuple[Any, Any, Any], solver: Solver | None
+) -> tuple[_Given, bool]:
+    """What a call was given, once that is checked, and whether to keep its program."""
+    x0 = check_arguments(owner, problem, x0, *guesses, solver)
+    solver = solver or default_solver(problem)
+    problem, params, lasting = self_contained(problem, x0, params)
+    check_warm_start(owner, problem, x0, params, guesses[-1])
+    return _Given(Split.of(solver), problem, x0, params), lasting
 
 
 @contextlib.contextmanager
@@ -180,17 +191,11 @@ def guess_of(controls, states, warm_start: Solution | None) -> tuple:
     warm = None
     if warm_start is not None:
         controls = warm_start.controls if controls is None else controls
-        warm = WarmStart(
-            warm_start.states,
-            warm_start.costates,
-            warm_start.multipliers,
-            warm_start.scales,
-            warm_start.converged,
-        )
+        warm = WarmStart.of(warm_start)
     return controls, states, warm
 
 
-def _solve(split: Split, adjoint, problem: Problem, x0, params, guess) -> Solution:
+def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Solution:
     guess = full_guess(problem, x0, guess)
     given = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
@@ -204,7 +209,7 @@ def _initialize(split: Split, problem: Problem, x0, params, guess):
     return split.whole().init(problem, x0, params, full_guess(problem, x0, guess))
 
 
-def _finalize(split: Split, adjoint, problem: Problem, x0, params, state) -> Solution:
+def _finalize(adjoint, split: Split, problem: Problem, x0, params, state) -> Solution:
     solver, given = split.whole(), (problem, x0, params)
     problem, params, state = jax.lax.stop_gradient((problem, params, state))
     try:
@@ -220,7 +225,9 @@ def _finalize(split: Split, adjoint, problem: Problem, x0, params, state) -> Sol
     return attached(adjoint, given, solution)
 
 
-_compiled, _initialize_compiled, _finalize_compiled = map(jax.jit, (_solve, _initialize, _finalize))
+_solve_compiled = jax.jit(_solve)
+_initialize_compiled = jax.jit(_initialize)
+_finalize_compiled = jax.jit(_finalize)
 
 
 def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solution:

@@ -45,8 +45,8 @@ def smoothed(adjoint: ImplicitAdjoint, instance: Instance, solution: Solution) -
     central = central_path(adjoint, instance, solution)
     instance_of_path = instance._replace(problem=barrier_problem(instance, adjoint.smoothing))
     path = differentiable(plain, instance_of_path, central)
-    kappa, along = adjoint.smoothing, (path.states, path.controls)
-    pushes = path_multipliers(instance, kappa, *along, path.multipliers)
+    along = (path.states, path.controls, path.multipliers)
+    pushes = path_multipliers(instance, adjoint.smoothing, *along)
 
     def with_derivative(field: str, surrogate):
         return straight_through(getattr(solution, field), surrogate)
@@ -69,15 +69,12 @@ def central_path(adjoint: ImplicitAdjoint, instance: Instance, solution: Solutio
     """
     kappa = adjoint.smoothing
     instance = jax.lax.stop_gradient(instance)
-    converged = solution.converged
-    s = solution
-    warm = WarmStart(s.states, s.costates, s.multipliers, s.scales, converged)
     # Near a kink the derivative's relative error is that of the residual in units of kappa.
     tolerance = float(jnp.finfo(instance.x0.dtype).eps) ** 0.7
     solver = InteriorPoint(barrier=kappa, tolerance=tolerance)
-    guess = jax.lax.stop_gradient(Guess(solution.controls, warm=warm))
-    central = run(solver, *instance[:3], guess)
-    status = jnp.where(converged, central.status, solution.status)
+    guess = Guess(solution.controls, warm=WarmStart.of(solution))
+    central = run(solver, *instance[:3], jax.lax.stop_gradient(guess))
+    status = jnp.where(solution.converged, central.status, solution.status)
     return _as_of_path(instance, dataclasses.replace(central, status=status))
 
 

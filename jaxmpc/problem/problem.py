@@ -41,7 +41,7 @@ class Problem:
         control_bounds: (lower, upper), in the units of the controls: each None, a scalar, [m] or
             [T, m]; infinite entries are allowed, and equal ones fix a control.
         state_bounds: (lower, upper) of x_1 .. x_T, in the units of the states: each None, a
-            scalar, [n] or [T, n]; infinite entries are allowed.
+            scalar, [n] or [T, n]; infinite entries are allowed, and equal ones fix a state.
         stage_inequality, stage_equality: (x, u, t, params) -> [p], [q].
         terminal_inequality, terminal_equality: (x, params) -> [p], [q].
         soft: which constraints may be violated at a price, {name of a field above: `Soft`};

@@ -22,6 +22,12 @@ class WarmStart(NamedTuple):
     scales: Scales
     usable: Bool[Array, ""]
 
+    @classmethod
+    def of(cls, solution: Solution) -> "WarmStart":
+        """What a solution is worth as a start: all of it, if it converged."""
+        s = solution
+        return cls(s.states, s.costates, s.multipliers, s.scales, s.converged)
+
 
 class Guess(NamedTuple):
     """Where a solver starts; `states` may violate the dynamics, or be None."""
