@@ -8,6 +8,7 @@ from jaxmpc import (
     models as models,
 )
 from jaxmpc.batch import solve_batch as solve_batch
+from jaxmpc.compilation import compiler_options as compiler_options
 from jaxmpc.control.receding_guess import receding_guess as receding_guess
 from jaxmpc.derivatives.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,

@@ -5,8 +5,8 @@ import numpy as np
 
 from jaxmpc.checks import check_array, check_positive, check_state, check_type
 from jaxmpc.problem import Problem
-from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
+from jaxmpc.solvers.loop import WarmStart, split_solver
 from jaxmpc.trajectory.constraints import piece_sizes
 
 
@@ -42,7 +42,7 @@ def check_solver(owner: str, solver):
         )
     check_positive(owner, "solver.max_iterations", solver.max_iterations, whole=True)
     try:
-        hash(Split.of(solver).static)
+        hash(split_solver(solver).static)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{owner}: solver must be hashable, as a frozen dataclass of numbers is, or a pytree, "
@@ -61,7 +61,9 @@ def _check_state_bounds(problem: Problem, n: int):
             )
 
 
-def check_warm_start(owner: str, problem: Problem, x0, params, warm_start: Solution | None):
+def check_warm_start(
+    owner: str, problem: Problem, x0, params, warm_start: Solution | WarmStart | None
+):
     """Raise unless an earlier solution has as many rows of each constraint as the problem has."""
     if warm_start is None:
         return

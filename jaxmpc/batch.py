@@ -21,13 +21,14 @@ from jaxmpc.arguments import (
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
 from jaxmpc.checks import check_positive, check_type
+from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
 from jaxmpc.problem import Problem
-from jaxmpc.problem.closures import check_and_hoist, close_over_static
+from jaxmpc.problem.closures import announced, check_and_hoist, close_over_static
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.loop import Driver, Solver, unroll
+from jaxmpc.solvers.loop import Driver, Solver, split_solver, unroll
 from jaxmpc.solving import (
     attached,
     default_solver,
@@ -113,17 +114,22 @@ def solve_batch(
     problem, params = close_over_static(problem, params)
     own, shared = _partition(params, params_axes)
     element = eqx.combine(_blank_element(own), shared)
-    hoisted = check_and_hoist(problem, x0, element)
-    check_warm_start("jaxmpc.solve_batch", hoisted, x0, element, blank[3])
+    hoisted = problem
+    if not at_top_level():
+        hoisted = check_and_hoist(problem, x0, element)
+        check_warm_start("jaxmpc.solve_batch", hoisted, x0, element, blank[3])
     platform = _platform(mesh)
     chunk_size = chunk_size or default_chunk(problem, x0, size, platform)
     sizes = (problem.horizon, x0.shape[0], problem.control_dim, chunk_size)
     decided = partial(_decided, sizes=sizes, platform=platform)
     plan = _Plan(decided(adjoint), chunk_size, mesh)
-    elements = _Element(jnp.asarray(x0s), own, guess_of(controls, states, warm_start))
+    shape = (size, problem.horizon, problem.control_dim)
+    # Zeros for the devices of several processes would have to be made by all of them.
+    guess = guess_of(None if mesh else shape, x0.dtype, controls, states, warm_start)
+    elements = _Element(jnp.asarray(x0s), own, guess)
     function = _compiled if hoisted is problem else _solve_batch
     with forward_mode_explained():
-        return function(plan, Split.of(decided(solver)), hoisted, shared, elements)
+        return function(plan, split_solver(decided(solver)), hoisted, shared, elements)
 
 
 def _decided(configuration: Any, sizes: tuple[int, int, int, int], platform: str) -> Any:
@@ -186,7 +192,16 @@ def _solve_batch(
     return shortened(solution, size)
 
 
-_compiled = jax.jit(_solve_batch, static_argnums=0)
+def _announced(_, split: Split, problem: Problem, shared, elements: _Element) -> str:
+    element = _blank_element(elements)
+    params = eqx.combine(element.params, shared)
+    words = announced("a batch of solves", problem, element.x0, params)
+    owner = "jaxmpc.solve_batch"
+    check_warm_start(owner, problem, element.x0, params, element.guess[-1])
+    return words
+
+
+_compiled = compiled(_solve_batch, _announced, static_argnums=0)
 
 
 def _on_a_device(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def check_type(owner: str, name: str, value, kind):
@@ -30,23 +31,29 @@ def check_positive(owner: str, name: str, value, *, whole=False, optional=False)
     """Raise unless `value` is a positive number (an int where `whole`)."""
     if optional and value is None:
         return
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        wanted = "an int" if whole else "a number"
-        raise TypeError(
-            f"{owner}: {name} must be {wanted}, got {type(value).__name__} ({value!r})."
-        )
-    if not value > 0:
+    _check_number(owner, name, value, whole)
+    if not isinstance(value, Tracer) and not value > 0:
         raise ValueError(f"{owner}: {name} must be positive, got {value}.")
 
 
 def check_not_negative(owner: str, name: str, value):
     """Raise unless `value` is a number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        came = f"{type(value).__name__} ({value!r})"
-        raise TypeError(f"{owner}: {name} must be a number, got {came}.")
-    if not value >= 0:
+    _check_number(owner, name, value, False)
+    if not isinstance(value, Tracer) and not value >= 0:
         raise ValueError(f"{owner}: {name} must not be negative, got {value}.")
+
+
+def _check_number(owner: str, name: str, value, whole: bool):
+    """Raise unless `value` is a number, which an array of no axes is too."""
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        wanted = jnp.integer if whole else jnp.number
+        right = value.shape == () and jnp.issubdtype(value.dtype, wanted)
+        came = f"an array of shape {value.shape} and dtype {value.dtype}"
+    else:
+        right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        came = f"{type(value).__name__} ({value!r})"
+    if not right:
+        raise TypeError(f"{owner}: {name} must be {'an int' if whole else 'a number'}, got {came}.")
 
 
 def check_bool(owner: str, name: str, value):

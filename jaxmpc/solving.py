@@ -5,20 +5,31 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import check_arguments, check_warm_start
 from jaxmpc.checks import check_type
+from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
 from jaxmpc.problem import Problem
-from jaxmpc.problem.closures import self_contained
+from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import Guess, Solver, WarmStart, checked_status, result_of, run, unroll
+from jaxmpc.solvers.loop import (
+    Guess,
+    Solver,
+    WarmStart,
+    checked_status,
+    result_of,
+    run,
+    split_solver,
+    unroll,
+)
 from jaxmpc.solvers.sqp import SQP
 
 
@@ -73,7 +84,7 @@ def solve(
     given, lasting = _checked("jaxmpc.solve", problem, x0, params, guesses, solver)
     function = _solve_compiled if lasting else _solve
     with forward_mode_explained():
-        return function(adjoint, *given, guess_of(*guesses))
+        return function(adjoint, *given, _guess_of(problem, given.x0, guesses))
 
 
 def initialize(
@@ -112,7 +123,7 @@ def initialize(
     guesses = (controls, states, warm_start)
     given, lasting = _checked("jaxmpc.initialize", problem, x0, params, guesses, solver)
     function = _initialize_compiled if lasting else _initialize
-    return function(*given, guess_of(*guesses))
+    return function(*given, _guess_of(problem, given.x0, guesses))
 
 
 def finalize(
@@ -162,8 +173,9 @@ def _checked(
     x0 = check_arguments(owner, problem, x0, *guesses, solver)
     solver = solver or default_solver(problem)
     problem, params, lasting = self_contained(problem, x0, params)
-    check_warm_start(owner, problem, x0, params, guesses[-1])
-    return _Given(Split.of(solver), problem, x0, params), lasting
+    if not at_top_level():
+        check_warm_start(owner, problem, x0, params, guesses[-1])
+    return _Given(split_solver(solver), problem, x0, params), lasting
 
 
 @contextlib.contextmanager
@@ -186,12 +198,25 @@ def default_solver(problem: Problem) -> SQP | InteriorPoint:
     return InteriorPoint() if problem.has_general_constraints else SQP()
 
 
-def guess_of(controls, states, warm_start: Solution | None) -> tuple:
-    """The parts of a guess; None where nothing is known."""
+def _guess_of(problem: Problem, x0, guesses: tuple) -> tuple:
+    return guess_of((problem.horizon, problem.control_dim), x0.dtype, *guesses)
+
+
+def guess_of(
+    shape: tuple[int, ...] | None, dtype, controls, states, warm_start: Solution | None
+) -> tuple[Any, Any, WarmStart | None]:
+    """The parts of a guess; None where nothing is known.
+
+    Of a `shape` the controls are zeros then, so that one program serves all calls.
+    """
     warm = None
     if warm_start is not None:
         controls = warm_start.controls if controls is None else controls
         warm = WarmStart.of(warm_start)
+    if controls is not None:
+        controls = jnp.asarray(controls, dtype)
+    elif shape is not None:
+        controls = np.zeros(shape, dtype)
     return controls, states, warm
 
 
@@ -225,9 +250,23 @@ def _finalize(adjoint, split: Split, problem: Problem, x0, params, state) -> Sol
     return attached(adjoint, given, solution)
 
 
-_solve_compiled = jax.jit(_solve)
-_initialize_compiled = jax.jit(_initialize)
-_finalize_compiled = jax.jit(_finalize)
+def _announced(what: str, owner: str, given: _Given, warm_start=None) -> str:
+    words = announced(what, *given[1:])
+    check_warm_start(owner, *given[1:], warm_start)
+    return words
+
+
+_solve_compiled = compiled(
+    _solve,
+    lambda _, *given: _announced("a solve", "jaxmpc.solve", _Given(*given[:4]), given[4][-1]),
+)
+_initialize_compiled = compiled(
+    _initialize,
+    lambda *given: _announced("a start", "jaxmpc.initialize", _Given(*given[:4]), given[4][-1]),
+)
+_finalize_compiled = compiled(
+    _finalize, lambda _, *given: _announced("an end", "jaxmpc.finalize", _Given(*given[:4]))
+)
 
 
 def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solution:
@@ -241,9 +280,13 @@ def full_guess(problem: Problem, x0, guess) -> Guess:
     """A full guess without derivatives and without numbers that are not finite."""
     controls, states, warm = guess
     shape = (problem.horizon, problem.control_dim)
-    controls = jnp.zeros_like(x0, shape=shape) if controls is None else controls
-    controls = jnp.asarray(controls, x0.dtype)
-    controls = jnp.where(jnp.isfinite(controls), controls, 0.0)
+    # Made of the data: over devices a guess varies as that does.
+    none = jnp.zeros_like(x0, shape=shape)
+    if controls is None:
+        controls = none
+    else:
+        controls = none + jnp.asarray(controls, x0.dtype)
+        controls = jnp.where(jnp.isfinite(controls), controls, 0.0)
     if states is not None:
         states = _finite_states(states, x0)
     if warm is not None:

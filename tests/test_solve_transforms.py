@@ -182,6 +182,9 @@ def test_jit_of_solve_as_it_stands(batch):
     solve(equal, other[0], other[1], controls=other[3], solver=ILQR(tolerance=1e-9))
     assert solve._cache_size() == programs
     solve(problem, values[0], values[1], controls=values[3], solver=ILQR(tolerance=1e-7))
+    assert solve._cache_size() == programs
+    words = ILQR(tolerance=1e-9, hessian="exact")
+    solve(problem, values[0], values[1], controls=values[3], solver=words)
     assert solve._cache_size() == programs + 1
 
 

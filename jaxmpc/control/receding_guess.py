@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_positive, check_state
+from jaxmpc.compilation import compiled
 from jaxmpc.problem import Problem
-from jaxmpc.problem.closures import self_contained
+from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, run
 from jaxmpc.solvers.start import starting_states
@@ -85,7 +86,9 @@ def _guess(window: int, problem: Problem, x0, params):
     return states, controls
 
 
-_compiled = jax.jit(_guess, static_argnums=0)
+_compiled = compiled(
+    _guess, lambda _, *given: announced("a receding guess", *given), static_argnums=0
+)
 
 
 def _rough(solver):

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from jaxmpc.checks import check_choice, check_not_negative, check_positive
+from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.riccati.choice import CHOICES
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class ImplicitAdjoint:
+@configuration
+class ImplicitAdjoint(Configuration):
     """Differentiate the KKT conditions at the solution: one LQ problem, O(parameters) memory.
 
     Attributes:
@@ -34,7 +34,7 @@ class ImplicitAdjoint:
     hessian: str = "exact"
     on_failure: str = "zero"
     smoothing: float = 0.0
-    damping: float = 0.0
+    damping: float = number(default=0.0)
     riccati: str = "auto"
 
     def __post_init__(self):

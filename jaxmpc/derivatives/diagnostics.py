@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.checks import check_state
+from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.active_rows import ActiveRows, active_rows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance, KKTPoint
@@ -22,7 +23,7 @@ from jaxmpc.lq.riccati.factorization import factor, substitute
 from jaxmpc.lq.riccati.sequential import Factor
 from jaxmpc.lq.rows import Jacobian, Rows, every_state
 from jaxmpc.problem import Problem
-from jaxmpc.problem.closures import self_contained
+from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.options import default_tolerance
 from jaxmpc.trajectory.constraints import rows_jacobian, without_control_bounds
@@ -113,7 +114,7 @@ def _diagnostics(instance: Instance, solution: Solution) -> GradientDiagnostics:
     )
 
 
-_compiled = jax.jit(_diagnostics)
+_compiled = compiled(_diagnostics, lambda instance, _: announced("diagnostics", *instance[:3]))
 
 
 class _Margin(NamedTuple):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_state
+from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.active_rows import active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
 from jaxmpc.derivatives.instance import Instance, KKTPoint
@@ -22,7 +23,7 @@ from jaxmpc.derivatives.kkt_system import (
 from jaxmpc.derivatives.smoothing import barrier_problem, central_path, path_multipliers
 from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.problem import Problem
-from jaxmpc.problem.closures import self_contained
+from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.solution import Multipliers, Solution, Status
 
 
@@ -83,7 +84,9 @@ def _solution_jvp(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, so
     return apply_policy(adjoint, converged, tangent)
 
 
-_compiled = jax.jit(_solution_jvp)
+_compiled = compiled(
+    _solution_jvp, lambda _, instance, *rest: announced("a tangent", *instance[:3])
+)
 
 
 def _along_path(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, solution: Solution):

@@ -31,11 +31,11 @@ from jaxmpc.derivatives.kkt_system import (
 )
 from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
-from jaxmpc.solution import Solution
+from jaxmpc.solution import Multipliers, Solution
 from jaxmpc.trajectory import objective
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@jax.custom_vjp
 def attach(
     adjoint: ImplicitAdjoint,
     varied: PyTree,
@@ -50,11 +50,11 @@ def attach(
 def _attach_forward(adjoint, varied, constant, point, converged):
     # The wrapped function itself, so that the residuals carry their own derivative.
     attached = attach(adjoint, varied, constant, point, converged)
-    return attached, (varied, constant, attached, converged)
+    return attached, (adjoint, varied, constant, attached, converged)
 
 
-def _attach_backward(adjoint, residuals, cotangent):
-    varied, constant, point, converged = residuals
+def _attach_backward(residuals, cotangent):
+    adjoint, varied, constant, point, converged = residuals
     instance = eqx.combine(varied, constant)
     model = quadratic_model(adjoint, instance, point)
     free = free_controls(instance, point)
@@ -84,17 +84,17 @@ def _attach_backward(adjoint, residuals, cotangent):
         return bound_slope(instance, toward_lower, toward_upper) - along
 
     d_varied = apply_policy(adjoint, converged, jax.grad(slope)(varied))
-    return d_varied, None, jax.tree.map(jnp.zeros_like, point), None
+    return None, d_varied, None, jax.tree.map(jnp.zeros_like, point), None
 
 
 attach.defvjp(_attach_forward, _attach_backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def with_derivative_of(
-    adjoint: ImplicitAdjoint,
     function,
     value: PyTree,
+    adjoint: ImplicitAdjoint,
     varied: PyTree,
     constant: PyTree,
     point: KKTPoint,
@@ -104,16 +104,20 @@ def with_derivative_of(
     return value
 
 
-def _with_derivative_forward(adjoint, function, value, varied, constant, point, converged):
-    again = with_derivative_of(adjoint, function, value, varied, constant, point, converged)
-    return again, (varied, constant, point, converged)
+def _with_derivative_forward(function, value, adjoint, varied, constant, point, converged):
+    again = with_derivative_of(function, value, adjoint, varied, constant, point, converged)
+    return again, (adjoint, varied, constant, point, converged)
 
 
-def _with_derivative_backward(adjoint, function, residuals, cotangent):
-    varied, constant, point, converged = residuals
-    _, pull = jax.vjp(lambda varied, point: function(varied, constant, point), varied, point)
+def _with_derivative_backward(function, residuals, cotangent):
+    adjoint, varied, constant, point, converged = residuals
+
+    def of_varied(varied, point):
+        return function(adjoint, eqx.combine(varied, constant), point)
+
+    _, pull = jax.vjp(of_varied, varied, point)
     d_varied, d_point = apply_policy(adjoint, converged, pull(cotangent))
-    return jax.tree.map(jnp.zeros_like, cotangent), d_varied, None, d_point, None
+    return jax.tree.map(jnp.zeros_like, cotangent), None, d_varied, None, d_point, None
 
 
 with_derivative_of.defvjp(_with_derivative_forward, _with_derivative_backward)
@@ -147,6 +151,14 @@ def _cost_backward(residuals, cotangent):
 optimal_cost.defvjp(_cost_forward, _cost_backward)
 
 
+def _cost(_: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> Float[Array, ""]:
+    return optimal_cost(*eqx.partition(instance, eqx.is_inexact_array), point)
+
+
+def _multipliers(_: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> Multipliers:
+    return multipliers(instance, point)
+
+
 def differentiable(adjoint: ImplicitAdjoint, instance: Instance, solution: Solution) -> Solution:
     """What a solver returned, as a differentiable function of the instance."""
     varied, constant = eqx.partition(instance, eqx.is_inexact_array)
@@ -154,19 +166,15 @@ def differentiable(adjoint: ImplicitAdjoint, instance: Instance, solution: Solut
     returned = point_of(instance, solution)
     kkt_point: KKTPoint = attach(adjoint, varied, constant, returned, converged)
 
-    def of_instance(function):
-        return lambda varied, constant, point: function(eqx.combine(varied, constant), point)
-
     def derived(function, value):
-        return with_derivative_of(adjoint, function, value, varied, constant, kkt_point, converged)
+        return with_derivative_of(function, value, adjoint, varied, constant, kkt_point, converged)
 
-    gains = partial(kkt_system.gains, adjoint)
     return dataclasses.replace(
         solution,
         states=kkt_point.states,
         controls=kkt_point.controls,
         costates=kkt_point.costates,
-        cost=derived(optimal_cost, solution.cost),
-        multipliers=derived(of_instance(multipliers), solution.multipliers),
-        gains=derived(of_instance(gains), solution.gains),
+        cost=derived(_cost, solution.cost),
+        multipliers=derived(_multipliers, solution.multipliers),
+        gains=derived(kkt_system.gains, solution.gains),
     )

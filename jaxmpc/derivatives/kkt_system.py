@@ -69,7 +69,8 @@ def quadratic_model(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoin
     linear = linearize(problem, states, controls, params)
     linear = linear._replace(q=jnp.zeros_like(states), r=jnp.zeros_like(controls))
     model = lq_model(linear, stages, terminal, jnp.zeros_like(states[1:]))
-    damping = adjoint.damping * jnp.eye(problem.control_dim, dtype=states.dtype)
+    damping = jnp.asarray(adjoint.damping, states.dtype)
+    damping = damping * jnp.eye(problem.control_dim, dtype=states.dtype)
     return model._replace(R=model.R + damping[None])
 
 

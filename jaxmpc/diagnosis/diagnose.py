@@ -17,7 +17,7 @@ from jaxmpc.diagnosis.runaway import unbounded
 from jaxmpc.diagnosis.scaling import scales_apart
 from jaxmpc.diagnosis.stalled import stalled
 from jaxmpc.problem import Problem
-from jaxmpc.problem.closures import self_contained
+from jaxmpc.problem.closures import check_and_hoist, close_over_static
 from jaxmpc.solution import Solution, Status
 
 
@@ -70,7 +70,8 @@ def _findings(problem: Problem, x0, params: PyTree, solution: Solution) -> list[
     inputs = bad_inputs(Case(problem, x0, params, solution))
     if inputs:
         return inputs
-    problem, params, _ = self_contained(problem, x0, params)
+    problem, params = close_over_static(problem, params)
+    problem = check_and_hoist(problem, x0, params)
     case = Case(problem, x0, params, solution)
     if status == Status.converged:
         return _converged(case)

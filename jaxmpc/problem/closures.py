@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.compilation import at_top_level
 from jaxmpc.problem import Problem
 from jaxmpc.problem.functions import Program, StaticTree, TracedFunction
 from jaxmpc.problem.kinds import KINDS
@@ -50,11 +51,21 @@ def self_contained(
     """The problem and params as arguments of a compiled function, and whether to keep that.
 
     All that the problem depends on is a leaf of it, and the leaves of params are numbers. What was
-    hoisted belongs to the trace that it came from: no use keeping it compiled.
+    hoisted belongs to the trace that it came from: no use keeping it compiled. Checked is the
+    problem here but at top level, where no tracer can be closed over: there whoever traces the
+    function checks it, once.
     """
     problem, params = close_over_static(problem, params)
+    if at_top_level():
+        return problem, params, True
     hoisted = check_and_hoist(problem, x0, params)
     return hoisted, params, hoisted is problem
+
+
+def announced(what: str, problem: Problem, x0: Float[Array, " n"], params: PyTree) -> str:
+    """Check a problem whose program is being traced at top level; what that is, in words."""
+    check_and_hoist(problem, x0, params)
+    return f"{what} of n={x0.shape[0]}, m={problem.control_dim}, T={problem.horizon}"
 
 
 def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Problem:

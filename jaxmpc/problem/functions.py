@@ -26,9 +26,9 @@ class Split:
         self.arrays, self.static = arrays, static
 
     @classmethod
-    def of(cls, tree) -> Self:
-        """Take the arrays out."""
-        arrays, static = eqx.partition(tree, _is_array)
+    def of(cls, tree, dynamic: Callable[[Any], bool] | None = None) -> Self:
+        """Take the arrays out, or the leaves that are `dynamic`."""
+        arrays, static = eqx.partition(tree, dynamic or _is_array)
         return cls(arrays, StaticTree.of(static))
 
     def whole(self) -> Any:

@@ -105,8 +105,8 @@ def evaluate(
     units = scales_of_rows(general, x0, scales).flat()
     outside = jnp.max(rows.excess / units, initial=0.0)
     residuals = residuals._replace(feasibility=jnp.maximum(residuals.feasibility, outside))
-    tolerance = default_tolerance(tolerance, x0.dtype)
-    solved = residuals.largest() <= tolerance
+    within = default_tolerance(tolerance, x0.dtype)
+    solved = residuals.largest() <= within
     zeros = jnp.zeros_like(controls)
     parts = multipliers_by_name(general, x0, params, rows.multipliers)
     solution = Solution(
@@ -120,7 +120,7 @@ def evaluate(
         status=jnp.where(solved, Status.converged, Status.max_iterations).astype(jnp.int32),
         iterations=jnp.zeros_like(solved, dtype=jnp.int32),
         residuals=residuals,
-        tolerance=jnp.full_like(trajectory.cost, tolerance),
+        tolerance=jnp.zeros_like(trajectory.cost) + within,
         scales=scales,
     )
     return solution.ended(solution.status, solution.iterations)

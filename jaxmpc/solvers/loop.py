@@ -4,12 +4,15 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.batching.refill import RUNNING as RUNNING
 from jaxmpc.checks import check_type
+from jaxmpc.configuration import Configuration
 from jaxmpc.problem import Problem
+from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Multipliers, Scales, Solution, Status
 
 
@@ -48,11 +51,11 @@ class Solver(Protocol):
     says so in `init`, by a ValueError.
 
     Attributes:
-        max_iterations: how many steps may be taken.
+        max_iterations: how many steps may be taken; an int, or an array of one.
     """
 
     @property
-    def max_iterations(self) -> int:
+    def max_iterations(self) -> Any:
         """How many steps may be taken."""
         ...
 
@@ -81,6 +84,13 @@ class Solver(Protocol):
         ...
 
 
+def split_solver(solver: Solver) -> Split:
+    """A solver as a pytree of arrays: those in it, and the numbers of a `Configuration`."""
+    if isinstance(solver, Configuration):
+        return Split.of(solver, lambda leaf: isinstance(leaf, int | float | jax.Array | np.ndarray))
+    return Split.of(solver)
+
+
 class Progress(NamedTuple):
     """The state of a solver, how often it was stepped, and what is to be said of that."""
 
@@ -93,7 +103,7 @@ class Driver(NamedTuple):
     """A solver together with what its loop has to know: itself four functions, of `Progress`."""
 
     solver: Solver
-    limit: int
+    limit: int | Int[Array, ""]
 
     def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Progress:
         """The solver's first state."""
@@ -118,7 +128,8 @@ class Driver(NamedTuple):
     def _judged(self, state: Any, steps: Int[Array, ""]) -> Progress:
         status = checked_status(self.solver, state)
         # One step more than the limit is run: it judges the last point.
-        ended = (status == RUNNING) & (steps > self.limit)
+        limit = jnp.asarray(self.limit, steps.dtype)
+        ended = (status == RUNNING) & (steps > limit)
         status = jnp.where(ended, Status.max_iterations, status)
         return Progress(state, steps, status.astype(jnp.int32))
 
@@ -156,14 +167,14 @@ def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> S
 
 def unroll(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess, length: int):
     """A fixed number of steps, differentiable in reverse mode; finished states stay as they are."""
-    driver = Driver(solver, min(length, solver.max_iterations))
+    driver = Driver(solver, jnp.minimum(length, solver.max_iterations))
 
     def step(progress, _):
         going = driver.terminate(progress) == RUNNING
         return trees.where(going, driver.step(problem, params, progress), progress), None
 
     progress = driver.init(problem, x0, params, guess)
-    progress, _ = jax.lax.scan(step, progress, None, length=driver.limit + 1)
+    progress, _ = jax.lax.scan(step, progress, None, length=length + 1)
     return driver.postprocess(problem, params, progress).expanded(problem)
 
 

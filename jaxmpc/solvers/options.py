@@ -1,6 +1,7 @@
 """The tolerances of each precision, and limits that solvers share."""
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 # What stalls in rounding within so many times the tolerance is a solution to working precision.
 WORKING_PRECISION = 10.0
@@ -14,12 +15,13 @@ LARGEST_PROXIMAL = 1e20
 _TOLERANCES = {"float64": 1e-8, "float32": 1e-4}
 
 
-def default_tolerance(tolerance: float | None, dtype) -> float:
+def default_tolerance(tolerance: float | None, dtype) -> Float[Array, ""]:
     """The tolerance asked for, or what the precision can be relied on to reach."""
-    return _TOLERANCES.get(jnp.dtype(dtype).name, 1e-2) if tolerance is None else tolerance
+    by_default = _TOLERANCES.get(jnp.dtype(dtype).name, 1e-2)
+    return jnp.asarray(by_default if tolerance is None else tolerance, dtype)
 
 
-def sharper(tolerance: float, dtype) -> float:
+def sharper(tolerance: Float[Array, ""], dtype) -> Float[Array, ""]:
     """Less than the tolerance, for about one iteration more.
 
     It is asked of complementarity, which keeps active constraints at a distance from their
@@ -28,7 +30,7 @@ def sharper(tolerance: float, dtype) -> float:
     """
     if jnp.finfo(dtype).bits < 64:
         return tolerance
-    return min(tolerance, max(tolerance / 100, 1e-11))
+    return jnp.minimum(tolerance, jnp.maximum(tolerance / 100, 1e-11))
 
 
 def small_step(dtype) -> float:

@@ -1,14 +1,13 @@
 """Iterative LQR with bounded controls and second-order information."""
 
-import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_positive
+from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.bounds.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.bounds.parallel_policy import bounded_policy
 from jaxmpc.lq.riccati.choice import CHOICES, SEQUENTIAL, choose
@@ -59,9 +58,8 @@ class ILQRState(NamedTuple):
     status: Int[Array, ""]
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class ILQR:
+@configuration
+class ILQR(Configuration):
     """Control-limited differential dynamic programming, for problems with bounded controls.
 
     Each iteration expands the problem along the nominal trajectory, minimises every stage's
@@ -85,11 +83,11 @@ class ILQR:
     programming'; Dunn and Bertsekas (1989) for Newton's method by stages.
     """
 
-    max_iterations: int = 500
-    tolerance: float | None = None
+    max_iterations: int = number(default=500)
+    tolerance: float | None = number(default=None)
     hessian: str = "auto"
     riccati: str = "auto"
-    trust_region: float | None = None
+    trust_region: float | None = number(default=None)
     verbose: bool = False
 
     def __post_init__(self):
@@ -164,7 +162,7 @@ class ILQR:
             multipliers=multipliers_of_bounds(*state.conditions.multipliers, judged.states),
             violations=no_violations(judged.states),
             residuals=state.conditions.residuals,
-            tolerance=jnp.full_like(judged.cost, tolerance),
+            tolerance=jnp.zeros_like(judged.cost) + tolerance,
             scales=scales_now(problem, state.scales, judged.magnitude),
             cost=judged.cost,
             gains=state.gains,
@@ -200,10 +198,8 @@ class ILQR:
         if self.trust_region is None:
             return limits
         controls = state.nominal.controls
-        return (
-            jnp.maximum(limits[0], controls - self.trust_region),
-            jnp.minimum(limits[1], controls + self.trust_region),
-        )
+        most = jnp.asarray(self.trust_region, controls.dtype)
+        return jnp.maximum(limits[0], controls - most), jnp.minimum(limits[1], controls + most)
 
     def _policy(self, problem, params, state: ILQRState, linearization: Linearization, box):
         states, controls = state.nominal[:2]

@@ -37,8 +37,8 @@ def judge(
     problem: Problem,
     params: PyTree,
     state: InteriorPointState,
-    tolerance: float,
-    barrier: float,
+    tolerance: Float[Array, ""],
+    barrier: Float[Array, ""],
     exact: bool,
 ) -> Judged:
     """Evaluate and expand at the state's point, measure it, and lower the barrier parameter."""
@@ -69,7 +69,7 @@ def judge(
     )
 
 
-def _scales(problem: Problem, state: InteriorPointState, values: Values, barrier: float) -> Scales:
+def _scales(problem: Problem, state: InteriorPointState, values: Values, barrier) -> Scales:
     """Those that the point is judged in; where the violation is minimised, the start's."""
     prices = values.penalty / state.original.scale
     now = scales_now(problem, state.scales, values.magnitude + prices)

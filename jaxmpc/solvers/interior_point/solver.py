@@ -1,14 +1,13 @@
 """A primal-dual interior point on the multiple-shooting form, for any constraints."""
 
-import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_not_negative, check_positive
+from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.riccati.choice import CHOICES, choose
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Residuals, Solution, Status
@@ -45,9 +44,8 @@ _PLAN_MU = 1e-3  # after guessed states that are a plan: they violate nothing by
 _PLAN = 1e-2  # so much, in units of the scales
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class InteriorPoint:
+@configuration
+class InteriorPoint(Configuration):
     """Primal-dual interior point with a filter line search; the default for general constraints.
 
     States and controls are both unknowns, so that guessed states need not satisfy the dynamics.
@@ -76,10 +74,10 @@ class InteriorPoint:
     filter.
     """
 
-    max_iterations: int = 500
-    tolerance: float | None = None
+    max_iterations: int = number(default=500)
+    tolerance: float | None = number(default=None)
     hessian: str = "exact"
-    barrier: float = 0.0
+    barrier: float = number(default=0.0)
     riccati: str = "auto"
     verbose: bool = False
 
@@ -97,7 +95,8 @@ class InteriorPoint:
         possible = jnp.all(low <= high)  # False for NaN
         controls = inside(guess.controls, low, high)
         states, linear, scales = begin(problem, x0, params, controls, guess)
-        scales = scales._replace(cost=jnp.maximum(scales.cost, self.barrier))
+        barrier = jnp.asarray(self.barrier, x0.dtype)
+        scales = scales._replace(cost=jnp.maximum(scales.cost, barrier))
         setting = setting_of(problem, params, states, controls, scales)
         setting = scaled(setting, worth_of_cost(linear, scales), scales.cost)
         one = jnp.ones_like(x0, shape=())
@@ -137,7 +136,7 @@ class InteriorPoint:
             restorations=count,
             squared=count == 0,
             target=one,
-            mu=jnp.maximum(mu, self.barrier * setting.scale),
+            mu=jnp.maximum(mu, barrier * setting.scale),
             proximal=restoration.FIRST_PROXIMAL * one,
             memory=filters.empty(values.total(setting.units)),
             failures=count,
@@ -148,7 +147,8 @@ class InteriorPoint:
     def step(self, problem: Problem, params: PyTree, state: InteriorPointState):
         """Judge the point; unless it is the last one, take a Newton step on the barrier problem."""
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
-        judged = judge(problem, params, state, tolerance, self.barrier, self.hessian == "exact")
+        barrier = jnp.asarray(self.barrier, state.mu.dtype)
+        judged = judge(problem, params, state, tolerance, barrier, self.hessian == "exact")
         newton = self._newton_step(state, judged)
         emptied = jnp.where(judged.mu < state.mu, 0, state.memory.length)
         memory = state.memory._replace(length=emptied)  # of another barrier problem
@@ -181,7 +181,7 @@ class InteriorPoint:
             multipliers=multipliers,
             violations=violations(problem, iterate.states, controls, params),
             residuals=result.residuals,
-            tolerance=jnp.full_like(state.mu, tolerance),
+            tolerance=jnp.zeros_like(state.mu) + tolerance,
             scales=result.scales,
             cost=result.cost,
             gains=result.gains,

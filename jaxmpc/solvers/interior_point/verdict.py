@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxmpc.solution import Status
 from jaxmpc.solvers.interior_point.judge import Judged
@@ -45,7 +45,7 @@ def decide(
     judged: Judged,
     newton: Newton,
     search: Search,
-    tolerance: float,
+    tolerance: Float[Array, ""],
 ) -> Verdict:
     """Whether the point is the last one, and whether the step from it is taken."""
     residual, violation = judged.residuals.largest(), judged.violation

@@ -1,14 +1,13 @@
 """Sequential quadratic programming on the multiple-shooting form, for bounded controls."""
 
-import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_positive
+from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.bounds.active_set import Question
 from jaxmpc.lq.riccati.choice import CHOICES, choose
 from jaxmpc.problem import Problem
@@ -72,9 +71,8 @@ class _Judged(NamedTuple):
     multipliers: BoundMultipliers
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class SQP:
+@configuration
+class SQP(Configuration):
     """Sequential quadratic programming, where controls are bounded or nothing is.
 
     States and controls are both unknowns, so that unstable dynamics and long horizons do no harm
@@ -97,8 +95,8 @@ class SQP:
     filter, Ulbrich (2004) for the Lagrangian in it; Judice and Pires (1994) for the active set.
     """
 
-    max_iterations: int = 500
-    tolerance: float | None = None
+    max_iterations: int = number(default=500)
+    tolerance: float | None = number(default=None)
     hessian: str = "exact"
     riccati: str = "auto"
     verbose: bool = False
@@ -183,7 +181,7 @@ class SQP:
             multipliers=multipliers_of_bounds(*result.multipliers, states),
             violations=violations(problem, states, controls, params),
             residuals=result.residuals,
-            tolerance=jnp.full_like(result.cost, default_tolerance(self.tolerance, states.dtype)),
+            tolerance=jnp.zeros_like(result.cost) + default_tolerance(self.tolerance, states.dtype),
             scales=result.scales,
             cost=result.cost,
             gains=result.gains,
