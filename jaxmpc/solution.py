@@ -241,14 +241,16 @@ class Solution:
         """The same point, with the status and the count of who drove the solver.
 
         One that is still running was stopped early; so was one that claims to have converged with
-        a residual that is far from its tolerance. What is not finite is `non_finite`.
+        a residual that is far from its tolerance. What is not finite is `non_finite`, but for a
+        cost that nobody has asked for yet: there the residuals are infinite too.
         """
         residual = self.residuals.largest()
         # Far: what rounding leaves of a hard problem in float32 is 200 times its tolerance.
         far = residual > self.tolerance**0.25
         false = (status == Status.converged) & far
         status = jax.numpy.where((status < 0) | false, Status.max_iterations, status)
-        sound = jax.numpy.isfinite(self.cost) & ~jax.numpy.isnan(residual)
+        unknown = jax.numpy.isposinf(self.cost) & jax.numpy.isposinf(residual)
+        sound = (jax.numpy.isfinite(self.cost) | unknown) & ~jax.numpy.isnan(residual)
         for leaf in (self.states, self.controls):
             sound &= jax.numpy.all(jax.numpy.isfinite(leaf))
         told = (status == Status.infeasible) | (status == Status.unbounded)

@@ -20,11 +20,12 @@ from jaxmpc.solution import (
 from jaxmpc.solvers.options import default_tolerance
 from jaxmpc.trajectory import (
     BoundMultipliers,
+    Derivatives,
     Linearization,
     Trajectory,
     costates,
+    derivatives,
     kkt_residuals,
-    linearize,
     open_loop,
     scales_now,
     scales_of,
@@ -32,7 +33,7 @@ from jaxmpc.trajectory import (
 from jaxmpc.trajectory.constraints import (
     multipliers_by_name,
     rows_along,
-    rows_jacobian,
+    rows_of_multipliers,
     violations,
     without_control_bounds,
 )
@@ -95,20 +96,21 @@ def evaluate(
     check_array(owner, "controls", controls, (problem.horizon, problem.control_dim), "[T, m]")
     controls = jnp.asarray(controls, x0.dtype)
     trajectory = open_loop(problem, x0, params, controls)
-    linear = linearize(problem, trajectory.states, controls, params)
-    start = scales_of(problem, params, trajectory.states, controls, linear)
+    along = derivatives(problem, trajectory.states, controls, params)
+    start = scales_of(problem, params, trajectory.states, controls, trajectory.magnitude, along)
     rows = _rows(problem, x0, params, trajectory)
     scales = scales_now(problem, start, trajectory.magnitude + rows.price)
-    pushed = _with_rows(problem, params, trajectory, linear, rows.multipliers)
-    costate, multipliers, residuals = conditions_at(problem, trajectory, pushed, scales)
     general = without_control_bounds(problem)
+    parts = multipliers_by_name(general, x0, params, rows.multipliers)
+    zeros = jnp.zeros_like(controls)
+    of_rows = multipliers_of_bounds(zeros, zeros, trajectory.states)._replace(**parts)
+    pushed = _with_rows(along, rows_of_multipliers(problem, x0, of_rows))
+    costate, multipliers, residuals = conditions_at(problem, trajectory, pushed, scales)
     units = scales_of_rows(general, x0, scales).flat()
     outside = jnp.max(rows.excess / units, initial=0.0)
     residuals = residuals._replace(feasibility=jnp.maximum(residuals.feasibility, outside))
     within = default_tolerance(tolerance, x0.dtype)
     solved = residuals.largest() <= within
-    zeros = jnp.zeros_like(controls)
-    parts = multipliers_by_name(general, x0, params, rows.multipliers)
     solution = Solution(
         states=trajectory.states,
         controls=controls,
@@ -148,15 +150,10 @@ def _rows(problem: Problem, x0, params, trajectory: Trajectory) -> _Rows:
     return _Rows(jnp.where(soft, 0.0, excess), price, kinds.linear.unflat(pushes))
 
 
-def _with_rows(
-    problem: Problem, params, trajectory: Trajectory, linear: Linearization, multipliers: Rows
-) -> Linearization:
+def _with_rows(along: Derivatives, multipliers: Rows) -> Linearization:
     """The linearization of the cost with the rows times their multipliers in it."""
-    general = without_control_bounds(problem)
-    if not general.has_general_constraints:
-        return linear
-    jacobian = rows_jacobian(general, trajectory.states, trajectory.controls, params)
-    stages, last = jacobian.transposed_times(multipliers)
-    n = trajectory.states.shape[1]
+    linear = along.linearization
+    stages, last = along.rows.transposed_times(multipliers)
+    n = linear.q.shape[1]
     q = linear.q + every_state(stages[:, :n], last)
     return linear._replace(q=q, r=linear.r + stages[:, n:])

@@ -1,6 +1,5 @@
-"""Where the multiple-shooting solvers start: the first states, and the scales measured there."""
+"""Where the multiple-shooting solvers start: the first states, and what is known of the scales."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
@@ -8,14 +7,7 @@ from jaxmpc import trees
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.trajectory import (
-    Linearization,
-    Trajectory,
-    linearize,
-    objective,
-    open_loop,
-    scales_of,
-)
+from jaxmpc.trajectory import Trajectory, no_scales, objective, open_loop
 
 WORSE = 1000.0  # how many times what standing still costs makes a simulation useless
 
@@ -36,28 +28,28 @@ def starting_states(
     return jnp.where(useless, still, states)
 
 
-def begin(
+def first_states(
     problem: Problem,
     x0: Float[Array, " n"],
     params: PyTree,
     controls: Float[Array, "T m"],
     guess: Guess,
-) -> tuple[Float[Array, "T1 n"], Linearization, Scales]:
-    """The guessed states, or those that the controls lead to, what is linear there, its scales."""
+) -> Float[Array, "T1 n"]:
+    """The guessed states, or those that the controls lead to."""
     given = guess.states
     if given is None and guess.warm is not None:
         given = guess.warm.states
     if given is None:
-        states = starting_states(problem, params, open_loop(problem, x0, params, controls))
-    else:
-        states = jnp.concatenate([x0[None], given[1:]])
-    linear = linearize(problem, states, controls, params)
-    scales = scales_of(problem, params, states, controls, linear)
-    if guess.warm is not None:  # near rest a trajectory by itself says little of the scales
-        usable = guess.warm.usable
-        larger = jax.tree.map(jnp.maximum, scales, guess.warm.scales)
-        scales = trees.where(usable, larger, scales)
-    return states, linear, scales
+        return starting_states(problem, params, open_loop(problem, x0, params, controls))
+    return jnp.concatenate([x0[None], given[1:]])
+
+
+def scales_of_guess(problem: Problem, x0, params: PyTree, guess: Guess) -> Scales:
+    """What an earlier solution says of the scales; zeros where there is none to trust."""
+    unknown = no_scales(problem, x0, params)
+    if guess.warm is None:
+        return unknown
+    return trees.where(guess.warm.usable, guess.warm.scales, unknown)
 
 
 def refuse_general_constraints(solver: str, problem: Problem):

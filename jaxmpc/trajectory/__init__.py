@@ -2,8 +2,11 @@
 
 from jaxmpc.trajectory.defects import defect as defect, defects as defects
 from jaxmpc.trajectory.expansion import (
+    Derivatives as Derivatives,
+    Hessians as Hessians,
     Linearization as Linearization,
     costates as costates,
+    derivatives as derivatives,
     lagrangian_hessian as lagrangian_hessian,
     linearize as linearize,
     lq_model as lq_model,
@@ -21,6 +24,7 @@ from jaxmpc.trajectory.rollout import (
 )
 from jaxmpc.trajectory.scales import (
     falls_without_limit as falls_without_limit,
+    no_scales as no_scales,
     scales_now as scales_now,
     scales_of as scales_of,
 )

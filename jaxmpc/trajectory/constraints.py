@@ -170,11 +170,18 @@ def without_control_bounds(problem: Problem) -> Problem:
 def violations(problem: Problem, states, controls, params) -> Violations:
     """How far each constraint is from being met."""
     general = without_control_bounds(problem)
-    parts = split(general, states[0], params, rows_along(general, states, controls, params))
+    rows = rows_along(general, states, controls, params)
+    return violations_of(general, states, params, defects(problem, states, controls, params), rows)
+
+
+def violations_of(
+    problem: Problem, states, params, off_dynamics: Float[Array, "T n"], rows: Rows
+) -> Violations:
+    """How far each constraint is from being met, from the values of their rows."""
+    parts = split(problem, states[0], params, rows)
     off = {
         name: jnp.abs(rows) if KINDS[name].is_equality else jnp.maximum(rows, 0.0)
         for name, rows in parts.items()
+        if name in Violations._fields  # control bounds are met
     }
-    return no_violations(states)._replace(
-        dynamics=jnp.abs(defects(problem, states, controls, params)), **off
-    )
+    return no_violations(states)._replace(dynamics=jnp.abs(off_dynamics), **off)

@@ -1,5 +1,6 @@
 """Derivatives of dynamics and costs along a trajectory, all stages in one vmap."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.rows import Rows
+from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem, terminal_cost
 from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
 
@@ -39,6 +40,86 @@ def linearize(
     A, B, q, r = jax.vmap(stage)(states[:-1], controls, problem.times)
     q_terminal = jax.grad(terminal_cost, 1)(problem, states[-1], params)
     return Linearization(A, B, jnp.concatenate([q, q_terminal[None]]), r)
+
+
+class Hessians(NamedTuple):
+    """In z = [x; u] at every stage, and in x_T."""
+
+    stages: Float[Array, "T z z"]
+    terminal: Float[Array, "n n"]
+
+
+class Derivatives(NamedTuple):
+    """All derivatives of a problem's functions along a trajectory, of each for itself."""
+
+    linearization: Linearization
+    cost: Hessians
+    rows: Jacobian
+    curvature: Hessians | None  # of costates . dynamics + multipliers . rows
+
+
+def derivatives(
+    problem: Problem,
+    states: Float[Array, "T1 n"],
+    controls: Float[Array, "T m"],
+    params: PyTree,
+    duals: tuple[Float[Array, "T1 n"], Rows] | None = None,
+) -> Derivatives:
+    """Everything at once, so that each function is in the program a single time.
+
+    One pass of forward mode (its columns are x and u: n + m of them cost less than n rows of
+    reverse mode unless m is much larger than n) over the values of dynamics and rows, and over
+    the gradients of the cost and, for the second-order terms, of costates . dynamics and
+    multipliers . rows. Without duals those are not even traced: Gauss-Newton.
+    """
+    n = states.shape[1]
+
+    def at_stage(z, t, costate_next, multipliers):
+        def columns(z):
+            def dynamics(z):
+                return problem.dynamics(z[:n], z[n:], t, params)
+
+            def rows(z):
+                return stage_rows(problem, t, z[:n], z[n:], params)
+
+            of_cost = jax.grad(lambda z: problem.stage_cost(z[:n], z[n:], t, params))(z)
+            follow, of_dynamics = _with_gradient(dynamics, z, costate_next)
+            values, of_rows = _with_gradient(rows, z, multipliers)
+            return (of_cost, of_dynamics, of_rows, follow, values), of_cost
+
+        return jax.jacfwd(columns, has_aux=True)(z)
+
+    def at_end(x, multipliers):
+        def columns(x):
+            of_cost = jax.grad(lambda x: terminal_cost(problem, x, params))(x)
+            rows = partial(terminal_rows, problem, params=params)
+            values, of_rows = _with_gradient(rows, x, multipliers)
+            return (of_cost, of_rows, values), of_cost
+
+        return jax.jacfwd(columns, has_aux=True)(x)
+
+    costates, multipliers = duals or (None, None)
+    later = None if costates is None else costates[1:]
+    of_stages, of_end = (None, None) if multipliers is None else multipliers
+    z = jnp.concatenate([states[:-1], controls], axis=1)
+    (Q, F, C, J, rows), q = jax.vmap(at_stage)(z, problem.times, later, of_stages)
+    (Q_end, C_end, rows_end), q_end = at_end(states[-1], of_end)
+    gradient = jnp.concatenate([q[:, :n], q_end[None]])
+    curvature = None if F is None else Hessians(F + C, C_end)
+    return Derivatives(
+        Linearization(J[:, :, :n], J[:, :, n:], gradient, q[:, n:]),
+        Hessians(Q, Q_end),
+        Jacobian(rows, rows_end),
+        curvature,
+    )
+
+
+def _with_gradient(function, z, weights):
+    """The function's value, and the gradient of weights . function; None without weights."""
+    if weights is None:
+        return function(z), None
+    value, pull = jax.vjp(function, z)
+    return value, pull(weights)[0]
 
 
 def costates(linearization: Linearization) -> Float[Array, "T1 n"]:

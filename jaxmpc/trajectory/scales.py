@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxmpc.lq.rows import Rows
+from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
 from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.solution import Scales
-from jaxmpc.trajectory.constraints import join, rows_jacobian, split
-from jaxmpc.trajectory.expansion import Linearization
-from jaxmpc.trajectory.rollout import objective
+from jaxmpc.trajectory.constraints import join, piece_sizes, split
+from jaxmpc.trajectory.expansion import Derivatives, Linearization
 
 _FUNCTIONS = [kind.name for kind in KINDS.values() if not kind.is_bound]
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
@@ -32,19 +31,22 @@ def scales_of(
     params: PyTree,
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
-    linearization: Linearization,
+    magnitude: Float[Array, ""],
+    along: Derivatives,
 ) -> Scales:
-    """Measure the scales along a trajectory; without derivatives.
+    """Measure the scales along a trajectory, whose cost has that magnitude; without derivatives.
 
     Controls: half the range between the bounds, or, where that is less, the control whose curvature
     alone costs as much as the whole trajectory. Cost: a tenth of the mean absolute cost of a
     stage, or of the part of what moving the controls by their range would cost that the precision
     can tell.
-    States: the median absolute value, or, if that is more, what controls of their scale move
-    within a fifth of the horizon. Constraints: what changes by these scales move.
+    States: the mean square root of their absolute values, squared, or, if that is more, what
+    controls of their scale move within a fifth of the horizon. Constraints: what changes by these
+    scales move.
     """
-    _, total = objective(problem, states, controls, params)
-    curvature = _curvature_of_controls(problem, params, states, controls)
+    total, n = magnitude, states.shape[1]
+    of_controls = jnp.diagonal(along.cost.stages, axis1=1, axis2=2)[:, n:]
+    curvature = jnp.sum(jnp.abs(of_controls), axis=0)
     largest = jnp.max(jnp.abs(controls), axis=0)
     half = _half_range(problem, controls.dtype)
     alone = jnp.sqrt(2 * total / jnp.where(curvature > 0, curvature, 1.0))
@@ -60,13 +62,13 @@ def scales_of(
     by_moves = part * 0.5 * jnp.sum(jnp.where(bounded, curvature * moves**2, 0.0))
     cost = _or_one(_OF_MEAN * jnp.maximum(total, by_moves) / (problem.horizon + 1))
     least_cost = _OF_MEAN * jnp.maximum(_LEAST_FALL * total, by_moves) / (problem.horizon + 1)
-    in_states = jnp.median(jnp.abs(states), axis=0)
-    reach = _reach(linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
+    in_states = jnp.mean(jnp.sqrt(jnp.abs(states)), axis=0) ** 2  # few large ones do not decide it
+    reach = _reach(along.linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
     rows = {name: jnp.ones_like(states[0, :1]) for name in _FUNCTIONS}
     if problem.has_general_constraints:
-        given = (problem, params, states, controls)
-        rows |= _of_rows(*given, _or_one(in_states), _or_one(in_controls))
+        units = (_or_one(in_states), _or_one(in_controls))
+        rows |= _of_rows(problem, params, states[0], along.rows, *units)
     return jax.lax.stop_gradient(
         Scales(
             cost=cost,
@@ -76,6 +78,17 @@ def scales_of(
             least_cost=jnp.where(jnp.isfinite(least_cost) & (least_cost > 0), least_cost, cost),
         )
     )
+
+
+def no_scales(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Scales:
+    """Zeros, of the shapes that the scales of a problem have."""
+    zero = jnp.zeros_like(x0)
+    rows = dict.fromkeys(_FUNCTIONS, zero[:1])
+    for sizes in piece_sizes(problem, x0, params):
+        rows |= {name: jnp.zeros_like(x0, shape=(size,)) for name, size in sizes.items()}
+    controls = jnp.zeros_like(x0, shape=(problem.control_dim,))
+    own = {name: rows[name] for name in _FUNCTIONS}
+    return Scales(cost=zero[0], states=zero, controls=controls, **own, least_cost=zero[0])
 
 
 def scales_now(problem: Problem, scales: Scales, magnitude: Float[Array, ""]) -> Scales:
@@ -109,16 +122,6 @@ def falls_without_limit(
     return free & (cost < -_WITHOUT_LIMIT * (problem.horizon + 1) * scales.cost / _OF_MEAN)
 
 
-def _curvature_of_controls(problem: Problem, params, states, controls) -> Float[Array, " m"]:
-    """The diagonal of the cost's Hessian in the controls, summed over the stages."""
-
-    def diagonal(x, u, t):
-        return jnp.diagonal(jax.hessian(lambda u: problem.stage_cost(x, u, t, params))(u))
-
-    at_stages = jax.vmap(diagonal)(states[:-1], controls, problem.times)
-    return jnp.sum(jnp.abs(at_stages), axis=0)
-
-
 def _half_range(problem: Problem, dtype) -> Float[Array, " m"]:
     """Half the largest range of each control that is not fixed; infinite where it has none."""
     lower, upper = problem.limits(dtype)
@@ -139,16 +142,15 @@ def _reach(linearization: Linearization, in_controls: Float[Array, " m"]) -> Flo
 
 
 def _of_rows(
-    problem: Problem, params, states, controls, in_states, in_controls
+    problem: Problem, params, x0, jacobian: Jacobian, in_states, in_controls
 ) -> dict[str, Array]:
     """How far changes by their scales move the rows of each of the problem's functions."""
     z = jnp.concatenate([in_states, in_controls])
-    jacobian = rows_jacobian(problem, states, controls, params)
     moved = Rows(
         jnp.max(jnp.abs(jacobian.stage) * z[None, None], axis=2, initial=0.0),
         jnp.max(jnp.abs(jacobian.terminal) * in_states[None], axis=1, initial=0.0),
     )
-    parts = split(problem, states[0], params, moved)
+    parts = split(problem, x0, params, moved)
     own = {name: value for name, value in parts.items() if name in _FUNCTIONS}
     return {
         name: _or_one(value if KINDS[name].place == "end" else jnp.max(value, axis=0))

@@ -236,8 +236,9 @@ def test_a_loop_of_ones_own_ends_where_solve_ends(name):
     wanted = jaxmpc.solve(problem, X0, PARAMS, solver=solver)
     assert came.status == Status.converged
     assert jax.tree.structure(came) == jax.tree.structure(wanted)
+    # To the last bit or two: XLA fuses a step inside of a loop differently.
     for a, b in zip(jax.tree.leaves(came), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", LOOPS)

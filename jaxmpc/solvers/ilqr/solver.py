@@ -34,14 +34,17 @@ from jaxmpc.trajectory import (
     BoundMultipliers,
     Linearization,
     Trajectory,
+    derivatives,
     falls_without_limit,
     lagrangian_hessian,
     linearize,
     lq_model,
+    objective,
     open_loop,
     scales_now,
     scales_of,
 )
+from jaxmpc.trajectory.constraints import without_control_bounds
 
 
 class ILQRState(NamedTuple):
@@ -111,8 +114,9 @@ class ILQR(Configuration):
             states = starting_states(problem, params, nominal)  # for the scales alone
         else:
             states = jnp.concatenate([x0[None], guess.states[1:]])
-        linearization = linearize(problem, states, controls, params)
-        scales = scales_of(problem, params, states, controls, linearization)
+        along = derivatives(without_control_bounds(problem), states, controls, params)
+        _, magnitude = objective(problem, states, controls, params)
+        scales = scales_of(problem, params, states, controls, magnitude, along)
         if guess.states is not None:
             nominal = feasible_start(problem, x0, params, states, controls, STEPS, scales)
         zeros = jnp.zeros_like(nominal.controls)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float
 
 from jaxmpc import trees
 from jaxmpc.problem import Problem
@@ -11,11 +11,11 @@ from jaxmpc.solution import Residuals, Scales
 from jaxmpc.solvers.interior_point.barrier_parameter import lowered
 from jaxmpc.solvers.interior_point.state import InteriorPointState
 from jaxmpc.solvers.loop import finite
-from jaxmpc.solvers.multiple_shooting.iterate import Values, evaluate, units_of
+from jaxmpc.solvers.multiple_shooting.iterate import Values, units_of, values_of
 from jaxmpc.solvers.multiple_shooting.merit import optimality, violation_of_hard
-from jaxmpc.solvers.multiple_shooting.model import Expansion, expand
+from jaxmpc.solvers.multiple_shooting.model import Expansion, expansion_of
 from jaxmpc.solvers.options import sharper
-from jaxmpc.trajectory import scales_now
+from jaxmpc.trajectory import Derivatives, scales_now
 
 
 class Judged(NamedTuple):
@@ -35,16 +35,16 @@ class Judged(NamedTuple):
 
 def judge(
     problem: Problem,
-    params: PyTree,
     state: InteriorPointState,
+    along: Derivatives,
+    unit_of_duals: Float[Array, ""],
     tolerance: Float[Array, ""],
     barrier: Float[Array, ""],
-    exact: bool,
 ) -> Judged:
-    """Evaluate and expand at the state's point, measure it, and lower the barrier parameter."""
-    iterate, setting = state.iterate, state.setting()
-    values = evaluate(problem, params, setting, iterate)
-    expansion = expand(problem, params, setting, iterate, exact)
+    """Measure the state's point, and lower the barrier parameter."""
+    (iterate, functions), setting = state.place, state.setting()
+    values = values_of(setting, iterate, functions)
+    expansion = expansion_of(setting, iterate, along, unit_of_duals)
     measured = optimality(expansion, iterate, values, setting)
     # The residuals are in the scales of this point, the method's in those of the start.
     scales = _scales(problem, state, values, barrier)
@@ -61,7 +61,7 @@ def judge(
         scales=scales,
         residuals=residuals,
         fixed_gradient=measured.fixed_gradient,
-        violation=violation_of_hard(setting, state.original, iterate, values),
+        violation=violation_of_hard(setting, state.original, functions),
         met=residuals.largest() <= tolerance,
         sharp=residuals.complementarity <= sharp,
         mu=lowered(state.mu, measured, least, wanted_mu, state.still),

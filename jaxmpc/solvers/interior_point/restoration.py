@@ -6,7 +6,9 @@ from jaxtyping import Array, Bool
 from jaxmpc.solvers.interior_point.barrier_parameter import START_MU
 from jaxmpc.solvers.interior_point.state import InteriorPointState
 from jaxmpc.solvers.multiple_shooting import filter as filters
-from jaxmpc.solvers.multiple_shooting.iterate import Iterate, around, residual_of_rows
+from jaxmpc.solvers.multiple_shooting.filter_search import Place
+from jaxmpc.solvers.multiple_shooting.iterate import around, residual_of_rows
+from jaxmpc.solvers.multiple_shooting.newton import stay
 
 FIRST_PROXIMAL = 1e-4  # the least proximal weight to try, of every barrier problem
 _FAILURES = 2  # line searches that may fail before the violation is minimised
@@ -21,13 +23,14 @@ def wanted(state: InteriorPointState, infeasible: Bool[Array, ""]) -> Bool[Array
     return begins & (state.restorations < _RESTORATIONS)
 
 
-def switched(state: InteriorPointState, iterate: Iterate, rows, violation, stuck):
+def switched(state: InteriorPointState, violation, stuck):
     """The state at the start of a restoration, or of what comes after it.
 
     One that is stuck at a least sum of squared violations is followed by one of their absolute
     values: what is stationary for the one rarely is for the other.
     """
     restoring = ~state.restoring | stuck
+    iterate, functions = state.place
     far = jnp.maximum(START_MU, violation)
     near = state.original.near._replace(states=iterate.states, controls=iterate.controls)
     state = state._replace(
@@ -37,10 +40,12 @@ def switched(state: InteriorPointState, iterate: Iterate, rows, violation, stuck
         mu=jnp.where(stuck, _STUCK_MU, jnp.where(state.restoring, START_MU, far)),
     )
     setting, one = state.setting(), jnp.ones_like(state.mu)
+    rows = jnp.where(setting.present.flat(), functions.rows, 0.0)
     fresh = around(setting, iterate.states, iterate.controls, rows, one)
     off = jnp.abs(residual_of_rows(setting, fresh.positive, rows)) / setting.units.rows
     return state._replace(
-        iterate=fresh,
+        place=Place(fresh, functions),
+        move=stay(fresh),
         restorations=jnp.where(restoring, state.restorations + 1, state.restorations),
         target=jnp.where(restoring, _RESTORED * violation, state.target),
         proximal=FIRST_PROXIMAL * one,

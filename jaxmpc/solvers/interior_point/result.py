@@ -23,8 +23,8 @@ def on_bounds(problem: Problem, scales: Scales, controls, multipliers: Multiplie
 
 def multipliers_of(problem: Problem, params, state: InteriorPointState) -> Multipliers:
     """All of them, those of the rows and of fixed controls."""
-    iterate, _, unit, fixed_gradient, *_ = state.result
-    fixed_gradient = fixed_gradient * unit
+    iterate, unit = state.place.iterate, state.findings.unit
+    fixed_gradient = state.findings.fixed_gradient * unit
     rows = state.original.present.unflat(iterate.multipliers() * unit)
     none = jnp.zeros_like(iterate.controls)
     parts = multipliers_by_name(problem, iterate.states[0], params, rows)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
@@ -16,32 +17,30 @@ from jaxmpc.solvers.interior_point.barrier_parameter import START_MU
 from jaxmpc.solvers.interior_point.convex_factor import convex_factor
 from jaxmpc.solvers.interior_point.judge import Judged, judge
 from jaxmpc.solvers.interior_point.result import multipliers_of, on_bounds
-from jaxmpc.solvers.interior_point.start import WARM_MU, inside, near_solution, worth_of_cost
-from jaxmpc.solvers.interior_point.state import InteriorPointState, Result
-from jaxmpc.solvers.interior_point.verdict import Newton, Verdict, decide, status_of
+from jaxmpc.solvers.interior_point.start import (
+    PLAN_MU,
+    Begun,
+    begun,
+    begun_before,
+    inside,
+    raw_iterate,
+)
+from jaxmpc.solvers.interior_point.state import Findings, InteriorPointState
+from jaxmpc.solvers.interior_point.verdict import Verdict, decide, status_of
 from jaxmpc.solvers.loop import RUNNING, Guess, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
-from jaxmpc.solvers.multiple_shooting.filter_search import Model, Search, filter_search, no_box
-from jaxmpc.solvers.multiple_shooting.iterate import (
-    around,
-    evaluate,
-    rows_at,
-    scaled,
-    setting_of,
-)
-from jaxmpc.solvers.multiple_shooting.merit import violation_of_hard
-from jaxmpc.solvers.multiple_shooting.model import condensed, row_model
+from jaxmpc.solvers.multiple_shooting.filter_search import Place, filter_search
+from jaxmpc.solvers.multiple_shooting.iterate import Functions, setting_of
+from jaxmpc.solvers.multiple_shooting.model import condensed, derivatives_at, row_model
+from jaxmpc.solvers.multiple_shooting.newton import Model, Move, move_along, no_box, stay
 from jaxmpc.solvers.options import (
     AFTER_FAILURE,
     default_tolerance,
 )
 from jaxmpc.solvers.report import print_interior_point
-from jaxmpc.solvers.start import begin
+from jaxmpc.solvers.start import first_states, scales_of_guess
 from jaxmpc.trajectory import falls_without_limit
-from jaxmpc.trajectory.constraints import rows_along, violations
-
-_PLAN_MU = 1e-3  # after guessed states that are a plan: they violate nothing by more than
-_PLAN = 1e-2  # so much, in units of the scales
+from jaxmpc.trajectory.constraints import violations_of
 
 
 @configuration
@@ -90,74 +89,81 @@ class InteriorPoint(Configuration):
         check_bool("InteriorPoint", "verbose", self.verbose)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
-        """Slacks and multipliers around the guess, with controls moved inside their bounds."""
+        """The guess, with controls moved inside their bounds; the first step evaluates it."""
         low, high = problem.limits(x0.dtype)
         possible = jnp.all(low <= high)  # False for NaN
         controls = inside(guess.controls, low, high)
-        states, linear, scales = begin(problem, x0, params, controls, guess)
-        barrier = jnp.asarray(self.barrier, x0.dtype)
-        scales = scales._replace(cost=jnp.maximum(scales.cost, barrier))
-        setting = setting_of(problem, params, states, controls, scales)
-        setting = scaled(setting, worth_of_cost(linear, scales), scales.cost)
-        one = jnp.ones_like(x0, shape=())
-        rows = rows_along(problem, states, controls, params).flat()
-        rows = jnp.where(setting.present.flat(), rows, 0.0)
-        iterate = around(setting, states, controls, rows, one)
-        if guess.warm is not None:
-            warm = near_solution(problem, setting, iterate, rows, guess.warm)
-            iterate = trees.where(guess.warm.usable, warm, iterate)
-        values = evaluate(problem, params, setting, iterate)
-        mu = START_MU * one
-        if guess.states is not None or guess.warm is not None:
-            plan = violation_of_hard(setting, setting, iterate, values) <= _PLAN
-            mu = jnp.where(plan, _PLAN_MU, mu)
-        if guess.warm is not None:
-            mu = jnp.where(guess.warm.usable, WARM_MU, mu)
-        zeros = jnp.zeros_like(controls)
-        count = jnp.zeros_like(one, dtype=jnp.int32)
-        result = Result(
-            iterate=iterate,
-            scales=scales,
-            unit=scales.cost / setting.unit,
-            fixed_gradient=zeros,
-            residuals=Residuals(*[jnp.inf * one] * 3),
-            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
-            cost=values.cost + values.penalty / setting.scale,
-        )
+        states = first_states(problem, x0, params, controls, guess)
+        scales = scales_of_guess(problem, x0, params, guess)
+        ones = jax.tree.map(jnp.ones_like, scales)
+        original = setting_of(problem, params, states, controls, ones)
+        iterate = raw_iterate(problem, original.present, states, controls, guess.warm)
+        one, zeros = ones.cost, jnp.zeros_like(controls)
+        count, never = jnp.zeros_like(one, dtype=jnp.int32), one < 0
+        unknown = jnp.inf * one
+        guessed = guess.states is not None or guess.warm is not None
         return InteriorPointState(
             scales=scales,
-            iterate=iterate,
-            result=result,
-            met=count > 0,
+            warm=never if guess.warm is None else never | guess.warm.usable,
+            place=Place(
+                iterate, Functions(unknown, unknown, jnp.zeros_like(states[1:]), iterate.equality)
+            ),
+            findings=Findings(
+                scales=ones,
+                unit=one,
+                fixed_gradient=zeros,
+                residuals=Residuals(*[unknown] * 3),
+                gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
+                cost=unknown,
+            ),
+            move=stay(iterate),
+            met=never,
             nearly=count,
-            still=count > 0,
-            original=setting,
-            restoring=jnp.zeros_like(possible),
+            still=never,
+            original=original,
+            restoring=never,
             restorations=count,
-            squared=count == 0,
+            squared=~never,
             target=one,
-            mu=jnp.maximum(mu, barrier * setting.scale),
+            mu=(PLAN_MU if guessed else START_MU) * one,
             proximal=restoration.FIRST_PROXIMAL * one,
-            memory=filters.empty(values.total(setting.units)),
+            memory=filters.empty(one),
             failures=count,
             steps=count,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
 
     def step(self, problem: Problem, params: PyTree, state: InteriorPointState):
-        """Judge the point; unless it is the last one, take a Newton step on the barrier problem."""
-        tolerance = default_tolerance(self.tolerance, state.mu.dtype)
-        barrier = jnp.asarray(self.barrier, state.mu.dtype)
-        judged = judge(problem, params, state, tolerance, barrier, self.hessian == "exact")
-        newton = self._newton_step(state, judged)
-        emptied = jnp.where(judged.mu < state.mu, 0, state.memory.length)
-        memory = state.memory._replace(length=emptied)  # of another barrier problem
-        given = (problem, params, state.setting(), memory, state.iterate)
-        search = filter_search(*given, judged.values, newton.model)
-        found = decide(state, judged, newton, search, tolerance)
-        following = self._advance(problem, state, judged, newton, search, found)
-        memory = filters.remember(memory, search.now, found.moves & ~search.by_objective)
-        following = self._restore(state, following._replace(memory=memory), judged, found)
+        """Move; judge the point there, and find Newton's direction on the barrier problem."""
+        dtype = state.mu.dtype
+        tolerance = default_tolerance(self.tolerance, dtype)
+        barrier = jnp.asarray(self.barrier, dtype)
+        here, step_size = _moved(problem, params, state)
+        exact = self.hessian == "exact"
+        present = state.original.present
+        along = derivatives_at(problem, params, present, here.place.iterate, exact)
+        first: Begun = jax.lax.cond(
+            state.steps == 0,
+            lambda here: begun(problem, params, here, along, barrier),
+            begun_before,
+            here,
+        )
+        here = here._replace(
+            scales=first.scales,
+            original=first.setting,
+            place=here.place._replace(iterate=first.iterate),
+            mu=first.mu,
+            memory=here.memory._replace(start=jnp.maximum(1.0, first.violation)),
+        )
+        judged = judge(problem, here, along, first.unit_of_duals, tolerance, barrier)
+        model = self._model(here, judged)
+        move = move_along(problem, here.setting(), here.place.iterate, judged.values, model)
+        verdict = decide(here, judged, model, move, tolerance)
+        if self.verbose:
+            shown = (judged.residuals, judged.violation, judged.mu, step_size)
+            print_interior_point(here, judged.values.cost, *shown)
+        following = _concluded(problem, here, judged, model, move, verdict)
+        following = _restored(following, judged, verdict)
         return _unless_rounding(state, following, judged)
 
     def terminate(self, state: InteriorPointState) -> Int[Array, ""]:
@@ -165,32 +171,33 @@ class InteriorPoint(Configuration):
         return state.status
 
     def postprocess(self, problem: Problem, params: PyTree, state: InteriorPointState) -> Solution:
-        """The last judged iterate in the units of the problem."""
-        result, iterate = state.result, state.result.iterate
+        """The judged point in the units of the problem."""
+        (iterate, functions), found = state.place, state.findings
         multipliers = multipliers_of(problem, params, state)
         # On the central path no control is on a bound, and elsewhere the states follow from them.
         tolerance = default_tolerance(self.tolerance, state.mu.dtype)
-        moved = on_bounds(problem, result.scales, iterate.controls, multipliers, tolerance)
+        moved = on_bounds(problem, found.scales, iterate.controls, multipliers, tolerance)
         settled = (state.status == Status.converged) & (self.barrier == 0)
         low, high = problem.limits(iterate.controls.dtype)
         controls = jnp.clip(jnp.where(settled, moved, iterate.controls), low, high)
+        rows = state.original.present.unflat(functions.rows)
         return Solution(
             states=iterate.states,
             controls=controls,
-            costates=iterate.costates * result.unit,
+            costates=iterate.costates * found.unit,
             multipliers=multipliers,
-            violations=violations(problem, iterate.states, controls, params),
-            residuals=result.residuals,
+            violations=violations_of(problem, iterate.states, params, functions.defects, rows),
+            residuals=found.residuals,
             tolerance=jnp.zeros_like(state.mu) + tolerance,
-            scales=result.scales,
-            cost=result.cost,
-            gains=result.gains,
+            scales=found.scales,
+            cost=found.cost,
+            gains=found.gains,
             status=state.status,
             iterations=iterations_after(state.steps),
         )
 
-    def _newton_step(self, state: InteriorPointState, judged: Judged) -> Newton:
-        iterate, setting, values = state.iterate, state.setting(), judged.values
+    def _model(self, state: InteriorPointState, judged: Judged) -> Model:
+        iterate, setting, values = state.place.iterate, state.setting(), judged.values
         rows = row_model(iterate, values, setting, judged.mu)
         model = condensed(judged.expansion, iterate, values, setting, rows)
         horizon, m, n = model.S.shape
@@ -201,73 +208,77 @@ class InteriorPoint(Configuration):
         factorised: Any = convex_factor(recursion, model, setting, *weights)
         matrices, proximal, convex = factorised
         box = no_box(iterate.controls)
-        model = Model(judged.expansion, matrices, proximal, judged.mu, values, box)
-        return Newton(model, convex)
+        return Model(judged.expansion, matrices, convex, proximal, judged.mu, values, box)
 
-    def _advance(
-        self,
-        problem: Problem,
-        state: InteriorPointState,
-        judged: Judged,
-        newton: Newton,
-        search: Search,
-        verdict: Verdict,
-    ) -> InteriorPointState:
-        values, moves, proximal = judged.values, verdict.moves, newton.model.proximal
-        prices = values.penalty / state.setting().scale
-        cost = values.cost + jnp.where(state.restoring, 0.0, prices)
-        if self.verbose:
-            taken = jnp.where(moves, search.step_size, 0.0)
-            shown = (judged.residuals, judged.violation, judged.mu, taken)
-            print_interior_point(state, cost, *shown)
-        of_restoration = judged.residuals._replace(feasibility=judged.violation)
-        forgotten = jnp.maximum(state.proximal / 3, restoration.FIRST_PROXIMAL)
-        failures = jnp.where(newton.convex, state.failures + 1, state.failures)
-        failures = jnp.where(moves, 0, failures)
-        gains = Gains(jnp.zeros_like(state.iterate.controls), newton.model.matrices.K)
-        result = Result(
-            iterate=state.iterate,
-            scales=judged.scales,
-            unit=state.unit_of_multipliers(),
-            fixed_gradient=judged.fixed_gradient,
-            residuals=trees.where(state.restoring, of_restoration, judged.residuals),
-            gains=trees.where(newton.convex, gains, state.result.gains),
-            cost=cost,
-        )
-        following = state._replace(
-            result=result,
-            met=judged.met & moves & ~state.restoring,
-            nearly=verdict.nearly,
-            still=verdict.small & moves & (search.step_size == 1),
-            iterate=trees.where(moves, search.iterate, state.iterate),
-            mu=judged.mu,
-            proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
-            failures=failures,
-            steps=jnp.where(state.status == RUNNING, state.steps + 1, state.steps),
-        )
-        status = status_of(following, verdict)
-        boundless = ~state.restoring & falls_without_limit(problem, state.scales, cost)
-        status = jnp.where(boundless, Status.unbounded, status)
-        status = jnp.where(state.status == RUNNING, status, state.status)
-        return following._replace(status=status.astype(jnp.int32))
 
-    def _restore(
-        self,
-        state: InteriorPointState,
-        following: InteriorPointState,
-        judged: Judged,
-        verdict: Verdict,
-    ) -> InteriorPointState:
-        """What follows, or the first state of a restoration, or of what comes after one."""
-        restored = verdict.solved | (judged.violation <= state.target)
-        changes = restoration.wanted(following, verdict.infeasible)
-        changes |= verdict.stuck | (state.restoring & restored)
-        changes &= following.status == RUNNING
-        rows = rows_at(state.setting(), state.iterate, judged.values)
-        switched = restoration.switched(
-            following, state.iterate, rows, judged.violation, verdict.stuck
-        )
-        return trees.where(changes, switched, following)
+def _moved(problem: Problem, params: PyTree, state: InteriorPointState):
+    """The state after the search along its move, and how long the step was."""
+    running, move = state.status == RUNNING, state.move
+    possible = move._replace(possible=move.possible & running)
+    given = (problem, params, state.setting(), state.memory, state.place)
+    search = filter_search(*given, possible, no_box(state.place.iterate.controls))
+    walked = search.accepted & ~move.fresh
+    failed = move.possible & ~search.accepted
+    failures = jnp.where(failed, state.failures + 1, state.failures)
+    memory = filters.remember(state.memory, move.now, walked & ~search.by_objective)
+    moved = state._replace(
+        place=search.place,
+        mu=jnp.where(move.fresh, state.mu, move.mu),
+        still=state.still & walked & (search.step_size == 1),
+        memory=memory,
+        failures=jnp.where(search.accepted, 0, failures),
+        steps=jnp.where(running, state.steps + 1, state.steps),
+    )
+    return moved, jnp.where(walked, search.step_size, 0.0)
+
+
+def _concluded(
+    problem: Problem,
+    state: InteriorPointState,
+    judged: Judged,
+    model: Model,
+    move: Move,
+    verdict: Verdict,
+) -> InteriorPointState:
+    """What was found, and what follows."""
+    values, proximal = judged.values, model.proximal
+    prices = values.penalty / state.setting().scale
+    cost = values.cost + jnp.where(state.restoring, 0.0, prices)
+    of_restoration = judged.residuals._replace(feasibility=judged.violation)
+    forgotten = jnp.maximum(state.proximal / 3, restoration.FIRST_PROXIMAL)
+    gains = Gains(jnp.zeros_like(state.place.iterate.controls), model.matrices.K)
+    findings = Findings(
+        scales=judged.scales,
+        unit=state.unit_of_multipliers(),
+        fixed_gradient=judged.fixed_gradient,
+        residuals=trees.where(state.restoring, of_restoration, judged.residuals),
+        gains=trees.where(model.convex, gains, state.findings.gains),
+        cost=cost,
+    )
+    emptied = jnp.where(judged.mu < state.mu, 0, state.memory.length)
+    following = state._replace(
+        findings=findings,
+        move=move._replace(possible=verdict.goes_on),
+        met=judged.met & ~state.restoring,
+        nearly=verdict.nearly,
+        still=verdict.small,
+        memory=state.memory._replace(length=emptied),  # of another barrier problem
+        proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
+    )
+    status = status_of(following, verdict)
+    boundless = ~state.restoring & falls_without_limit(problem, state.scales, cost)
+    status = jnp.where(boundless, Status.unbounded, status)
+    status = jnp.where(state.status == RUNNING, status, state.status)
+    return following._replace(status=status.astype(jnp.int32))
+
+
+def _restored(state: InteriorPointState, judged: Judged, verdict: Verdict) -> InteriorPointState:
+    """The state, or the first one of a restoration, or of what comes after one."""
+    restored = verdict.solved | (judged.violation <= state.target)
+    changes = restoration.wanted(state, verdict.infeasible)
+    changes |= verdict.stuck | (state.restoring & restored)
+    changes &= state.status == RUNNING
+    return trees.where(changes, restoration.switched(state, judged.violation, verdict.stuck), state)
 
 
 def _unless_rounding(state, following, judged: Judged) -> InteriorPointState:

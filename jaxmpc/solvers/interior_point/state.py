@@ -7,13 +7,14 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxmpc import trees
 from jaxmpc.solution import Gains, Residuals, Scales
 from jaxmpc.solvers.multiple_shooting.filter import Filter
-from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, relaxed
+from jaxmpc.solvers.multiple_shooting.filter_search import Place
+from jaxmpc.solvers.multiple_shooting.iterate import Setting, relaxed
+from jaxmpc.solvers.multiple_shooting.newton import Move
 
 
-class Result(NamedTuple):
-    """The last point that was judged, and what was found there."""
+class Findings(NamedTuple):
+    """What was found where the iteration ended."""
 
-    iterate: Iterate
     scales: Scales  # those that the residuals are in
     unit: Float[Array, ""]  # what a multiplier of one is in units of the problem
     fixed_gradient: Float[Array, "T m"]  # the gradient in controls that equal bounds fix
@@ -23,14 +24,16 @@ class Result(NamedTuple):
 
 
 class InteriorPointState(NamedTuple):
-    """The iterate, the barrier parameter, and what the line search remembers."""
+    """A point that has been judged, the barrier parameter there, and where to go from there."""
 
     scales: Scales  # of the start: the method's
-    iterate: Iterate
-    result: Result  # of the point before
-    met: Bool[Array, ""]  # whether that one meets the tolerance
+    warm: Bool[Array, ""]  # whether it starts from the multipliers of a solution
+    place: Place
+    findings: Findings
+    move: Move
+    met: Bool[Array, ""]  # whether the point meets the tolerance
     nearly: Int[Array, ""]  # iterations in a row that were near to meeting it
-    still: Bool[Array, ""]  # whether the last step was a whole one, and lost in rounding
+    still: Bool[Array, ""]  # whether a whole step is lost in rounding
     original: Setting  # the problem as it was given
     restoring: Bool[Array, ""]  # whether the violation is being minimised instead
     restorations: Int[Array, ""]

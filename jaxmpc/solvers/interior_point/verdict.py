@@ -1,4 +1,4 @@
-"""What is to be done at an iterate, once the step from it is known."""
+"""What is to be done at an iterate, once Newton's step from it is known."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from jaxmpc.solution import Status
 from jaxmpc.solvers.interior_point.judge import Judged
 from jaxmpc.solvers.interior_point.state import InteriorPointState
 from jaxmpc.solvers.loop import RUNNING
-from jaxmpc.solvers.multiple_shooting.filter_search import Model, Search
+from jaxmpc.solvers.multiple_shooting.newton import Model, Move, length_of
 from jaxmpc.solvers.options import (
     FAILURES,
     LARGEST_PROXIMAL,
@@ -21,15 +21,8 @@ from jaxmpc.solvers.options import (
 _SETTLED = 1e-4  # the residual at which a least sum of squared violations is no way on
 
 
-class Newton(NamedTuple):
-    """The model that a step minimises, and whether it has a minimum."""
-
-    model: Model
-    convex: Bool[Array, ""]
-
-
 class Verdict(NamedTuple):
-    """What there is to say of a point once the step from it is known."""
+    """What there is to say of a point once Newton's step from it is known."""
 
     small: Bool[Array, ""]  # whether Newton's step is lost in rounding
     nearly: Int[Array, ""]
@@ -37,20 +30,21 @@ class Verdict(NamedTuple):
     infeasible: Bool[Array, ""]
     stuck: Bool[Array, ""]  # whether that is a restoration, and the violation not zero
     hopeless: Bool[Array, ""]  # whether there is nothing left to minimise instead
-    moves: Bool[Array, ""]
+    goes_on: Bool[Array, ""]
 
 
 def decide(
     state: InteriorPointState,
     judged: Judged,
-    newton: Newton,
-    search: Search,
+    model: Model,
+    move: Move,
     tolerance: Float[Array, ""],
 ) -> Verdict:
-    """Whether the point is the last one, and whether the step from it is taken."""
+    """Whether the point is the last one."""
     residual, violation = judged.residuals.largest(), judged.violation
     rounding = small_step(judged.mu.dtype)
-    small = newton.convex & (newton.model.proximal == 0) & (search.length <= rounding)
+    length = length_of(move.change, state.setting())
+    small = model.convex & (model.proximal == 0) & (length <= rounding)
     small &= (violation <= rounding) | state.restoring
     near = residual <= WORKING_PRECISION * tolerance
     near |= small & (judged.mu <= judged.wanted_mu)
@@ -66,7 +60,7 @@ def decide(
         infeasible=violation > tolerance,
         stuck=stuck,
         hopeless=stuck & ~state.squared,
-        moves=~ends & newton.convex & search.accepted,
+        goes_on=~ends & model.convex,
     )
 
 

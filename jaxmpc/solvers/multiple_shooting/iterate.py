@@ -92,6 +92,25 @@ class Setting(NamedTuple):
         return jnp.sum(self.linear[None] * excess + 0.5 * self.quadratic[None] * excess**2)
 
 
+class Functions(NamedTuple):
+    """The values of the problem's functions along a trajectory."""
+
+    cost: Float[Array, ""]
+    magnitude: Float[Array, ""]  # the sum of its terms' absolute values
+    defects: Float[Array, "T n"]
+    rows: Float[Array, " N"]
+
+
+def functions_at(
+    problem: Problem, params: PyTree, states: Float[Array, "T1 n"], controls: Float[Array, "T m"]
+) -> Functions:
+    """Evaluate them, each once."""
+    rows = rows_along(problem, states, controls, params).flat()
+    size = jnp.max(jnp.abs(states), axis=0, keepdims=True)
+    off = _beyond_rounding(defects(problem, states, controls, params), _NOISE * size)
+    return Functions(*objective(problem, states, controls, params), off, rows)
+
+
 class Values(NamedTuple):
     """The cost and the constraints' residuals at a point; those of absent rows are zero."""
 
@@ -131,7 +150,8 @@ def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scale
     data = jnp.isfinite(x0[0]) | True
     kinds = kinds._replace(present=jax.tree.map(lambda rows: rows & data, kinds.present))
     present, inequality = kinds.present.flat(), kinds.inequality.flat() & data
-    linear, quadratic = kinds.linear.flat(), kinds.quadratic.flat()
+    nothing = jnp.zeros_like(x0, shape=present.shape)
+    linear, quadratic = nothing + kinds.linear.flat(), nothing + kinds.quadratic.flat()
     setting = Setting(
         scale=one,
         unit=one,
@@ -190,24 +210,17 @@ def residual_of_rows(setting: Setting, positive: Float[Array, "3 N"], rows: Floa
     return jnp.where(setting.present.flat(), rows + slack - over + under, 0.0)
 
 
-def rows_at(setting: Setting, iterate: Iterate, values: Values) -> Float[Array, " N"]:
-    """The rows c themselves, read back from their residuals."""
-    return residual_of_rows(setting, -iterate.positive, values.rows)
-
-
-def evaluate(problem: Problem, params: PyTree, setting: Setting, iterate: Iterate) -> Values:
-    """Cost and residuals of the constraints."""
-    states, controls = iterate.states, iterate.controls
-    rows = rows_along(problem, states, controls, params).flat()
+def values_of(setting: Setting, iterate: Iterate, functions: Functions) -> Values:
+    """Cost and residuals of the constraints, with the positive variables of an iterate."""
     excess = jnp.where(setting.exists, iterate.positive, 0.0)[1:]
-    far = setting.near.distance(states, controls, setting.units)
+    far = setting.near.distance(iterate.states, iterate.controls, setting.units)
     away = 0.5 * setting.near.weight * sum(jnp.sum(distance**2) for distance in far)
-    off = residual_of_rows(setting, iterate.positive, rows)
-    size = jnp.max(jnp.abs(states), axis=0, keepdims=True)
+    off = residual_of_rows(setting, iterate.positive, functions.rows)
     return Values(
-        *objective(problem, states, controls, params),
+        functions.cost,
+        functions.magnitude,
         away + setting.penalty(excess),
-        _beyond_rounding(defects(problem, states, controls, params), _NOISE * size),
+        functions.defects,
         _beyond_rounding(off, _NOISE_OF_ROWS * setting.units.rows),
     )
 

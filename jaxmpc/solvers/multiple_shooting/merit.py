@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxmpc.solution import Residuals
 from jaxmpc.solvers.multiple_shooting.filter import Merit
-from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values, rows_at
+from jaxmpc.solvers.multiple_shooting.iterate import Functions, Iterate, Setting, Values
 from jaxmpc.solvers.multiple_shooting.model import Expansion, lagrangian_gradient, price_gradient
 from jaxmpc.trajectory.kkt import residual_scale
 
@@ -62,13 +62,13 @@ def optimality(
     )
 
 
-def violation_of_hard(setting: Setting, original: Setting, iterate: Iterate, values: Values):
+def violation_of_hard(setting: Setting, original: Setting, functions: Functions):
     """The largest violation of the dynamics and of what `original` holds for hard."""
-    rows = rows_at(setting, iterate, values)
+    rows = functions.rows
     rows = jnp.where(setting.inequality, jnp.maximum(rows, 0.0), jnp.abs(rows))
     hard = original.present.flat() & ~original.exists[1]
     worst = jnp.max(jnp.where(hard, rows / setting.units.rows, 0.0), initial=0.0)
-    return jnp.maximum(jnp.max(jnp.abs(values.defects) / setting.units.states), worst)
+    return jnp.maximum(jnp.max(jnp.abs(functions.defects) / setting.units.states), worst)
 
 
 def merit_of(values: Values, iterate: Iterate, setting: Setting, mu) -> Merit:

@@ -13,6 +13,7 @@ dependent rows are no trouble.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
@@ -20,12 +21,11 @@ from jaxmpc.lq.constrained import dual_regularization
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.factorization import substitute
 from jaxmpc.lq.riccati.sequential import Factor
-from jaxmpc.lq.rows import Jacobian, every_state
+from jaxmpc.lq.rows import Jacobian, Rows, every_state
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.multiple_shooting.iterate import Iterate, Setting, Values
-from jaxmpc.trajectory import Linearization, lagrangian_hessian, linearize, lq_model
-from jaxmpc.trajectory.constraints import rows_jacobian
+from jaxmpc.trajectory import Derivatives, Linearization, derivatives, lq_model
 
 # The part of an equality's dual regularization that an inequality has: without it the weight of an
 # active one, multiplier / distance, costs the gains all their digits in the last iterations.
@@ -49,24 +49,34 @@ class RowModel(NamedTuple):
     regularization: Float[Array, " N"]  # delta, the part of 1 / weight that is not the problem's
 
 
-def expand(
-    problem: Problem, params: PyTree, setting: Setting, iterate: Iterate, exact: bool
-) -> Expansion:
+def derivatives_at(
+    problem: Problem, params: PyTree, present: Rows, iterate: Iterate, exact: bool
+) -> Derivatives:
     """All derivatives at a point; without the constraints' curvature unless `exact`."""
-    states, controls = iterate.states, iterate.controls
-    A, B, q, r = linearize(problem, states, controls, params)
+    duals = (iterate.costates, present.unflat(iterate.multipliers())) if exact else None
+    return derivatives(problem, iterate.states, iterate.controls, params, duals)
+
+
+def expansion_of(
+    setting: Setting, iterate: Iterate, along: Derivatives, unit_of_duals: Float[Array, ""]
+) -> Expansion:
+    """The Lagrangian's, from the derivatives of its parts.
+
+    `unit_of_duals`: what a multiplier of one in their curvature is in the iterate's.
+    """
+    A, B, q, r = along.linearization
     weight, units = setting.near.weight, setting.units
-    far = setting.near.distance(states, controls, units)
+    far = setting.near.distance(iterate.states, iterate.controls, units)
     q = setting.scale * q + weight * far[0] / units.states
     r = setting.scale * r + weight * far[1] / units.controls
-    duals = (jnp.zeros_like(iterate.costates), params, None)
-    if exact:
-        duals = (iterate.costates, params, setting.present.unflat(iterate.multipliers()))
-    stages, terminal = lagrangian_hessian(problem, states, controls, *duals, setting.scale)
+    stages, terminal = jax.tree.map(lambda hessian: setting.scale * hessian, along.cost)
+    if along.curvature is not None:
+        stages += unit_of_duals * along.curvature.stages
+        terminal += unit_of_duals * along.curvature.terminal
     near = weight / jnp.concatenate([units.states[0], units.controls[0]]) ** 2
     stages, terminal = stages + jnp.diag(near)[None], terminal + jnp.diag(near[: q.shape[1]])
-    jacobian = rows_jacobian(problem, states, controls, params).only(setting.present)
-    return Expansion(Linearization(A, B, q, r), jacobian, stages, terminal)
+    rows = along.rows.only(setting.present)
+    return Expansion(Linearization(A, B, q, r), rows, stages, terminal)
 
 
 def lagrangian_gradient(expansion: Expansion, iterate: Iterate, setting: Setting):

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
@@ -18,26 +19,29 @@ from jaxmpc.solution import (
     Solution,
     Status,
     multipliers_of_bounds,
+    no_violations,
 )
 from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
-from jaxmpc.solvers.multiple_shooting.filter_search import Box, Model, Search, filter_search
+from jaxmpc.solvers.multiple_shooting.filter_search import Place, filter_search
 from jaxmpc.solvers.multiple_shooting.iterate import (
+    Functions,
     Iterate,
     Values,
-    evaluate,
-    scaled,
     setting_of,
     units_of,
+    values_of,
 )
 from jaxmpc.solvers.multiple_shooting.merit import optimality
 from jaxmpc.solvers.multiple_shooting.model import (
     Expansion,
     condensed,
-    expand,
+    derivatives_at,
+    expansion_of,
     lagrangian_gradient,
     row_model,
 )
+from jaxmpc.solvers.multiple_shooting.newton import Box, Model, Move, length_of, move_along, stay
 from jaxmpc.solvers.options import (
     AFTER_FAILURE,
     FAILURES,
@@ -50,10 +54,17 @@ from jaxmpc.solvers.options import (
 )
 from jaxmpc.solvers.report import print_sqp
 from jaxmpc.solvers.sqp.bounded_factor import Found, bounded_factor
-from jaxmpc.solvers.sqp.state import Result, SQPState
-from jaxmpc.solvers.start import begin, refuse_general_constraints
-from jaxmpc.trajectory import BoundMultipliers, bound_multipliers, falls_without_limit, scales_now
-from jaxmpc.trajectory.constraints import violations, without_control_bounds
+from jaxmpc.solvers.sqp.start import begun
+from jaxmpc.solvers.sqp.state import Findings, SQPState
+from jaxmpc.solvers.start import first_states, refuse_general_constraints, scales_of_guess
+from jaxmpc.trajectory import (
+    BoundMultipliers,
+    Derivatives,
+    bound_multipliers,
+    falls_without_limit,
+    scales_now,
+)
+from jaxmpc.trajectory.constraints import without_control_bounds
 
 _FIRST_PROXIMAL = 0.1
 _REMEMBERED = 0.01  # the least weight to raise after a failure: it decays in convex iterations
@@ -109,91 +120,115 @@ class SQP(Configuration):
         check_bool("SQP", "verbose", self.verbose)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
-        """The guess, with controls moved inside their bounds."""
+        """The guess, with controls moved inside their bounds; the first step evaluates it."""
         refuse_general_constraints("SQP", problem)
         low, high = problem.limits(x0.dtype)
         possible = jnp.all(low <= high)  # False for NaN
         controls = jnp.clip(guess.controls, low, high)
-        states, _, scales = begin(problem, x0, params, controls, guess)
+        states = first_states(problem, x0, params, controls, guess)
         inner = without_control_bounds(problem)
-        one = jnp.ones_like(scales.cost)
-        setting = scaled(setting_of(inner, params, states, controls, scales), one, scales.cost)
+        scales = scales_of_guess(inner, x0, params, guess)
+        ones = jax.tree.map(jnp.ones_like, scales)
         costates, zeros = jnp.zeros_like(states), jnp.zeros_like(controls)
         side = jnp.zeros_like(controls, dtype=jnp.int32)
         if guess.warm is not None:
             usable, of = guess.warm.usable, guess.warm.multipliers
-            costates = jnp.where(usable, setting.scale * guess.warm.costates, costates)
+            costates = jnp.where(usable, guess.warm.costates, costates)
             side = jnp.where(usable & (of.lower > 0), -1, side)
             side = jnp.where(usable & (of.upper > 0), 1, side)
         none = jnp.zeros_like(states[0, :0])
         nothing = jnp.stack([none] * 3)
         iterate = Iterate(states, controls, nothing, costates, none, nothing)
-        values = evaluate(inner, params, setting, iterate)
-        count = jnp.zeros_like(one, dtype=jnp.int32)
-        result = Result(
-            *_trajectory(iterate),
-            scales=scales,
-            multipliers=BoundMultipliers(zeros, zeros),
-            residuals=Residuals(*[jnp.inf * one] * 3),
-            gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
-            cost=values.cost,
-        )
+        one, count = ones.cost, jnp.zeros_like(ones.cost, dtype=jnp.int32)
+        unknown = jnp.inf * one
         return SQPState(
             scales=scales,
-            setting=setting,
-            iterate=iterate,
+            setting=setting_of(inner, params, states, controls, ones),
+            place=Place(iterate, Functions(unknown, unknown, jnp.zeros_like(states[1:]), none)),
+            findings=Findings(
+                scales=ones,
+                multipliers=BoundMultipliers(zeros, zeros),
+                residuals=Residuals(*[unknown] * 3),
+                gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
+            ),
+            move=stay(iterate),
             side=side,
             proximal=0 * one,
-            memory=filters.empty(values.total(setting.units)),
+            memory=filters.empty(one),
             failures=count,
             nearly=count,
-            result=result,
             steps=count,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
 
     def step(self, problem: Problem, params: PyTree, state: SQPState) -> SQPState:
-        """Judge the point; unless it is the last one, minimise the model there and move."""
-        judged = self._judge(problem, params, state)
+        """Move; judge the point there, and minimise the model of it for the next move."""
+        inner = without_control_bounds(problem)
+        state, step_size = self._moved(problem, inner, params, state)
+        iterate = state.place.iterate
+        exact = self.hessian == "exact"
+        along = derivatives_at(inner, params, state.setting.present, iterate, exact)
+        state, unit_of_duals = begun(problem, params, state, along)
+        judged = self._judge(problem, inner, state, along, unit_of_duals)
         aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
-        found = self._minimise(problem, state, judged, aim)
-        none = 0 * state.proximal
-        box = Box(*problem.limits(none.dtype), found.side)
-        model = Model(judged.expansion, found.matrices, found.proximal, none, aim, box)
-        inner, values = without_control_bounds(problem), judged.values
-        step = filter_search(
-            inner, params, state.setting, state.memory, state.iterate, values, model
-        )
-        return self._advance(problem, state, judged, found, step)
+        model = self._minimise(problem, state, judged, aim)
+        move = move_along(inner, state.setting, state.place.iterate, judged.values, model)
+        return self._concluded(problem, state, judged, model, move, step_size)
 
     def terminate(self, state: SQPState) -> Int[Array, ""]:
         """A `Status`, or RUNNING."""
         return state.status
 
     def postprocess(self, problem: Problem, params: PyTree, state: SQPState) -> Solution:
-        """The last judged iterate in the units of the problem."""
-        result = state.result
-        states, controls = result.states, result.controls
+        """The judged point in the units of the problem."""
+        iterate, functions = state.place
+        found, states = state.findings, iterate.states
+        tolerance = default_tolerance(self.tolerance, states.dtype)
         return Solution(
             states=states,
-            controls=controls,
-            costates=result.costates / state.setting.scale,
-            multipliers=multipliers_of_bounds(*result.multipliers, states),
-            violations=violations(problem, states, controls, params),
-            residuals=result.residuals,
-            tolerance=jnp.zeros_like(result.cost) + default_tolerance(self.tolerance, states.dtype),
-            scales=result.scales,
-            cost=result.cost,
-            gains=result.gains,
+            controls=iterate.controls,
+            costates=iterate.costates / state.setting.scale,
+            multipliers=multipliers_of_bounds(*found.multipliers, states),
+            violations=no_violations(states)._replace(dynamics=jnp.abs(functions.defects)),
+            residuals=found.residuals,
+            tolerance=jnp.zeros_like(functions.cost) + tolerance,
+            scales=found.scales,
+            cost=functions.cost,
+            gains=found.gains,
             status=state.status,
             iterations=iterations_after(state.steps),
         )
 
-    def _judge(self, problem: Problem, params: PyTree, state: SQPState) -> _Judged:
-        inner, iterate, setting = without_control_bounds(problem), state.iterate, state.setting
+    def _moved(self, problem: Problem, inner: Problem, params: PyTree, state: SQPState):
+        """The state after the search along its move, and how long the step was."""
+        running, move = state.status == RUNNING, state.move
+        box = Box(*problem.limits(state.proximal.dtype), move.side)
+        possible = move._replace(possible=move.possible & running)
+        given = (inner, params, state.setting, state.memory, state.place)
+        search = filter_search(*given, possible, box)
+        accepted, walked = search.accepted, search.accepted & ~move.fresh
+        failed = move.possible & ~accepted & ~move.fresh
+        failures = jnp.where(failed, state.failures + 1, state.failures)
+        failures = jnp.where(accepted, 0, failures)
+        memory = filters.remember(state.memory, move.now, walked & ~search.by_objective)
+        forgotten = failed & (failures == _FORGOTTEN)
+        memory = memory._replace(length=jnp.where(forgotten, 0, memory.length))
+        state = state._replace(
+            place=search.place,
+            side=jnp.where(walked, move.side, state.side),
+            memory=memory,
+            failures=failures,
+            steps=jnp.where(running, state.steps + 1, state.steps),
+        )
+        return state, jnp.where(walked, search.step_size, 0.0)
+
+    def _judge(
+        self, problem: Problem, inner: Problem, state: SQPState, along: Derivatives, unit_of_duals
+    ) -> _Judged:
+        (iterate, functions), setting = state.place, state.setting
         low, high = problem.limits(iterate.controls.dtype)
-        values = evaluate(inner, params, setting, iterate)
-        expansion = expand(inner, params, setting, iterate, self.hessian == "exact")
+        values = values_of(setting, iterate, functions)
+        expansion = expansion_of(setting, iterate, along, unit_of_duals)
         _, gradient = lagrangian_gradient(expansion, iterate, setting)
         multipliers = bound_multipliers(gradient / setting.scale, iterate.controls, low, high)
         at_bound = (multipliers.lower > 0) | (multipliers.upper > 0)
@@ -205,9 +240,9 @@ class SQP(Configuration):
         residuals = residuals.if_sound(finite(values, expansion))
         return _Judged(values, expansion, scales, residuals, multipliers)
 
-    def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Found:
-        iterate, setting = state.iterate, state.setting
-        rows = row_model(iterate, judged.values, setting, 0 * state.proximal)
+    def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Model:
+        iterate, setting, none = state.place.iterate, state.setting, 0 * state.proximal
+        rows = row_model(iterate, judged.values, setting, none)
         model = condensed(judged.expansion, iterate, aim, setting, rows)
         horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
@@ -217,59 +252,46 @@ class SQP(Configuration):
         smallest = jnp.where(state.proximal > 0, state.proximal / 3, _FIRST_PROXIMAL)
         enough = AFTER_FAILURE * jnp.maximum(smallest, _REMEMBERED)
         first = jnp.where(state.failures > 0, enough, 0.0)
-        return bounded_factor(recursion, question, setting.units, first, smallest)
+        found: Found = bounded_factor(recursion, question, setting.units, first, smallest)
+        box = Box(low, high, found.side)
+        return Model(judged.expansion, found.matrices, found.convex, found.proximal, none, aim, box)
 
-    def _advance(
-        self, problem: Problem, state: SQPState, judged: _Judged, found: Found, step: Search
+    def _concluded(
+        self, problem: Problem, state: SQPState, judged: _Judged, model: Model, move: Move, taken
     ) -> SQPState:
         values, residuals = judged.values, judged.residuals
         dtype = state.proximal.dtype
         tolerance = default_tolerance(self.tolerance, dtype)
         # A whole Newton step that is lost in rounding ends it as well.
-        small = found.convex & (found.proximal == 0) & (step.length <= small_step(dtype))
+        length = length_of(move.change, state.setting)
+        small = model.convex & (model.proximal == 0) & (length <= small_step(dtype))
         near = small | (residuals.largest() <= WORKING_PRECISION * tolerance)
         nearly = jnp.where(near, state.nearly + 1, 0)
         follows = residuals.feasibility <= sharper(tolerance, dtype)
         solved = ((residuals.largest() <= tolerance) & follows) | (nearly > NEARLY)
-        moved = (state.status == RUNNING) & ~solved & found.convex & step.accepted
-        failures = jnp.where(found.convex, state.failures + 1, state.failures)
-        failures = jnp.where(moved, 0, failures)
-        status = jnp.where(failures > FAILURES, Status.line_search_failed, RUNNING)
-        too_heavy = found.proximal > LARGEST_PROXIMAL
+        status = jnp.where(state.failures > FAILURES, Status.line_search_failed, RUNNING)
+        too_heavy = model.proximal > LARGEST_PROXIMAL
         status = jnp.where(too_heavy, Status.regularization_limit, status)
         status = jnp.where(solved, Status.converged, status)
         boundless = falls_without_limit(problem, state.scales, values.cost)
         status = jnp.where(boundless, Status.unbounded, status)
-        status = jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32)
         if self.verbose:
-            taken = jnp.where(moved, step.step_size, 0.0)
-            print_sqp(state, values.cost, residuals, found.proximal, taken)
-        memory = filters.remember(state.memory, step.now, moved & ~step.by_objective)
-        memory = memory._replace(length=jnp.where(failures == _FORGOTTEN, 0, memory.length))
-        gains = Gains(jnp.zeros_like(state.iterate.controls), found.matrices.K)
-        result = Result(
-            *_trajectory(state.iterate),
+            print_sqp(state, values.cost, residuals, model.proximal, taken)
+        gains = Gains(jnp.zeros_like(state.place.iterate.controls), model.matrices.K)
+        findings = Findings(
             scales=judged.scales,
             multipliers=judged.multipliers,
             residuals=residuals,
-            gains=trees.where(found.convex, gains, state.result.gains),
-            cost=values.cost,
+            gains=trees.where(model.convex, gains, state.findings.gains),
         )
+        proximal = jnp.where(model.proximal > 0, model.proximal, state.proximal / 3)
         return state._replace(
-            iterate=trees.where(moved, step.iterate, state.iterate),
-            side=jnp.where(moved, found.side, state.side),
-            proximal=jnp.where(found.proximal > 0, found.proximal, state.proximal / 3),
-            memory=memory,
-            failures=failures,
+            findings=findings,
+            move=move,
+            proximal=proximal,
             nearly=nearly,
-            result=result,
-            steps=jnp.where(state.status == RUNNING, state.steps + 1, state.steps),
-            status=status,
+            status=jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32),
         )
-
-
-def _trajectory(iterate: Iterate) -> tuple[Array, Array, Array]:
-    return iterate.states, iterate.controls, iterate.costates
 
 
 def _closing(state: SQPState) -> Float[Array, ""]:
