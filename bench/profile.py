@@ -22,7 +22,7 @@ from jaxmpc.lq.bounds.control_limited import control_limited_policy
 from jaxmpc.solvers.ilqr.line_search import line_search
 from jaxmpc.solvers.ilqr.regularization import convexify_expansion
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.trajectory import costates, lagrangian_hessian, linearize, lq_model
+from jaxmpc.trajectory import costates, derivatives, dynamics_curvature, lq_model
 
 _LANES, _RUNS = 24, 200
 
@@ -73,15 +73,16 @@ def main():
     nominal = state.nominal
 
     def first(nominal):
-        return linearize(problem, nominal.states, nominal.controls, params)
+        return derivatives(problem, nominal.states, nominal.controls, params)
 
     def second(nominal, costate):
-        return lagrangian_hessian(problem, nominal.states, nominal.controls, costate, params)
+        return dynamics_curvature(problem, nominal.states, nominal.controls, costate, params)
 
-    linear = measured("linearize", first, nominal)
+    along = measured("derivatives", first, nominal)
+    linear = along.linearization
     costate = measured("costates", costates, linear)
-    expansion = measured("hessian", second, nominal, costate)
-    stages, terminal = measured("convexify", convexify_expansion, *expansion, state.scales)
+    measured("curvature of the dynamics", second, nominal, costate)
+    stages, terminal = measured("convexify", convexify_expansion, *along.cost, state.scales)
     model = jax.vmap(lq_model)(linear, stages, terminal, jnp.zeros_like(nominal.states[:, 1:]))
 
     def policy(model, nominal):

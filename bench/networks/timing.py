@@ -24,7 +24,7 @@ from bench.networks.residual import residual_dynamics
 from bench.networks.stages import prediction
 from bench.networks.systems import HORIZON, QUADROTOR, SOLVER, rollouts, starts
 from jaxmpc import learning
-from jaxmpc.trajectory import costates, lagrangian_hessian, linearize, open_loop
+from jaxmpc.trajectory import costates, derivatives, dynamics_curvature, open_loop
 
 _BATCH, _WIDTH, _RUNS = 64, 128, 5
 _STEP = 1e-4  # of the central difference, along a direction of length one
@@ -106,10 +106,10 @@ def parts(model, x0s) -> dict[str, float]:
         return open_loop(problem, x0, model, u).states
 
     def first(x, u):
-        return linearize(problem, x, u, model)
+        return derivatives(problem, x, u, model).linearization
 
     def second(x, u, costate):
-        return lagrangian_hessian(problem, x, u, costate, model)
+        return dynamics_curvature(problem, x, u, costate, model)
 
     def timed(function, *arguments):
         measured, output, _ = _timed(jax.vmap(function), *arguments)

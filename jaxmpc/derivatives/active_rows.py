@@ -10,7 +10,7 @@ from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
-from jaxmpc.trajectory.constraints import rows_along, rows_jacobian, without_control_bounds
+from jaxmpc.trajectory.constraints import rows_along, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
 
@@ -66,7 +66,9 @@ class ActiveRows(NamedTuple):
         return jax.tree.map(lambda a, v: jnp.where(a, v, 0.0), self.rows, values)
 
 
-def active_rows(instance: Instance, point: KKTPoint) -> ActiveRows:
+def active_rows(
+    instance: Instance, point: KKTPoint, terms: RowTerms, jacobian: Jacobian
+) -> ActiveRows:
     """Decide by multiplier and distance: an inequality is active if the first is the larger.
 
     A distance is worth as many multipliers as the scales say.
@@ -74,11 +76,9 @@ def active_rows(instance: Instance, point: KKTPoint) -> ActiveRows:
     problem, x0, params, scales = instance
     general = without_control_bounds(problem)
     kinds = row_kinds(general, x0, params)
-    terms = row_terms(instance, point)
     worth = worth_of_rows(general, x0, scales)
     pushed = ~kinds.inequality.flat() | (point.rows.flat() > -worth * terms.values)
     active = kinds.present.unflat(kinds.present.flat() & ~terms.violated & pushed)
-    jacobian = rows_jacobian(general, point.states, point.controls, params)
     weights = kinds.present.unflat(jnp.where(terms.violated, terms.quadratic, 0.0))
     return ActiveRows(active, jacobian.only(active), jacobian.squared(weights))
 

@@ -8,14 +8,13 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.checks import check_state
 from jaxmpc.compilation import compiled
-from jaxmpc.derivatives.active_rows import ActiveRows, active_rows, row_terms
+from jaxmpc.derivatives.active_rows import ActiveRows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
-    free_controls,
-    lagrangian_control_gradient,
+    KKTSystem,
     point_of,
-    quadratic_model,
+    system_at,
 )
 from jaxmpc.lq.constrained import constrained_factor, multiplier_steps
 from jaxmpc.lq.problem import LQProblem
@@ -26,7 +25,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.options import default_tolerance
-from jaxmpc.trajectory.constraints import rows_jacobian, without_control_bounds
+from jaxmpc.trajectory.constraints import without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
 
 _ITERATIONS = 30  # of the power method
@@ -86,16 +85,15 @@ def gradient_diagnostics(
 
 def _diagnostics(instance: Instance, solution: Solution) -> GradientDiagnostics:
     point = point_of(instance, solution)
-    model = quadratic_model(ImplicitAdjoint(), instance, point)
-    free = free_controls(instance, point)
-    rows = active_rows(instance, point)
+    kkt = system_at(ImplicitAdjoint(), instance, point)
+    model, free, rows = kkt[:3]
     matrices = constrained_factor(model, rows.jacobian, free)
     loose = factor(model, free)  # without the rows: the curvature of the cost alone
     smallest = jnp.min(jnp.where(free, matrices.Quu.pivots, jnp.inf))
     largest = jnp.max(jnp.where(free, jnp.abs(loose.Quu.pivots), 0.0))
     bounds, inequalities = (
-        _margin_of_bounds(instance, point, model),
-        _margin_of_rows(instance, point, model, loose),
+        _margin_of_bounds(instance, point, kkt),
+        _margin_of_rows(instance, point, kkt, loose),
     )
     weak = bounds.weak + inequalities.weak
     independence = _independence(model, rows, matrices, loose)
@@ -135,10 +133,10 @@ def _together(margins) -> _Margin:
     return _Margin(jnp.min(jnp.stack(least)), jnp.sum(jnp.stack(weak)))
 
 
-def _margin_of_bounds(instance: Instance, point: KKTPoint, model: LQProblem) -> _Margin:
+def _margin_of_bounds(instance: Instance, point: KKTPoint, kkt: KKTSystem) -> _Margin:
     lower, upper = instance.problem.limits(point.controls.dtype)
-    curvature = jnp.abs(jnp.diagonal(model.R, axis1=1, axis2=2))
-    gradient = lagrangian_control_gradient(instance, point)
+    curvature = jnp.abs(jnp.diagonal(kkt.model.R, axis1=1, axis2=2))
+    gradient = kkt.gradient
 
     def margin(distance, push):
         judged = jnp.isfinite(distance) & (lower < upper)
@@ -148,14 +146,12 @@ def _margin_of_bounds(instance: Instance, point: KKTPoint, model: LQProblem) -> 
     return _together([margin(below, gradient), margin(above, -gradient)])
 
 
-def _margin_of_rows(
-    instance: Instance, point: KKTPoint, model: LQProblem, loose: Factor
-) -> _Margin:
+def _margin_of_rows(instance: Instance, point: KKTPoint, kkt: KKTSystem, loose: Factor) -> _Margin:
     """The same over the inequality rows; a soft one has a second kink where its price is met."""
     problem, x0, params, _ = instance
     general = without_control_bounds(problem)
     kinds, terms = row_kinds(general, x0, params), row_terms(instance, point)
-    jacobian = rows_jacobian(general, point.states, point.controls, params)
+    jacobian, model = kkt.jacobian, kkt.model
     F = jnp.concatenate([model.A, model.B], axis=2)
     H = jnp.concatenate(
         [

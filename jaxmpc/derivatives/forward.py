@@ -9,16 +9,14 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_state
 from jaxmpc.compilation import compiled
-from jaxmpc.derivatives.active_rows import active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     factor_of,
-    free_controls,
     lagrangian,
     multipliers,
     point_of,
-    quadratic_model,
+    system_at,
 )
 from jaxmpc.derivatives.smoothing import barrier_problem, central_path, path_multipliers
 from jaxmpc.lq.constrained import solve_rows
@@ -123,9 +121,7 @@ def _directional_change(
 ):
     """The tangent at a KKT point, and the change of that point."""
     dtype = point.states.dtype
-    model = quadratic_model(adjoint, instance, point)
-    free = free_controls(instance, point)
-    rows = active_rows(instance, point)
+    model, free, rows = system_at(adjoint, instance, point)[:3]
     varied, constant = eqx.partition(instance, eqx.is_inexact_array)
 
     def along(function):

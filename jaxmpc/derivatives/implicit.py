@@ -17,17 +17,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc.derivatives import kkt_system
-from jaxmpc.derivatives.active_rows import active_rows
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     bound_slope,
     factor_of,
-    free_controls,
     lagrangian,
     multipliers,
     point_of,
-    quadratic_model,
+    system_at,
 )
 from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.lq.differentiable import adjoint_problem, control_gradient
@@ -56,9 +54,8 @@ def _attach_forward(adjoint, varied, constant, point, converged):
 def _attach_backward(residuals, cotangent):
     adjoint, varied, constant, point, converged = residuals
     instance = eqx.combine(varied, constant)
-    model = quadratic_model(adjoint, instance, point)
-    free = free_controls(instance, point)
-    rows = active_rows(instance, point)
+    kkt = system_at(adjoint, instance, point)
+    model, free, rows = kkt[:3]
     matrices = jax.lax.stop_gradient(factor_of(adjoint, model, rows.jacobian, free))
     system = adjoint_problem(model, *cotangent[:3])
     values = rows.only(cotangent.rows)
@@ -74,7 +71,7 @@ def _attach_backward(residuals, cotangent):
     pushed = control_gradient(system, direction, False)
     pushed += rows.jacobian.transposed_times(along_rows)[0][:, model.q.shape[1] :]
     on_fixed = jnp.where(free, 0.0, cotangent.controls - pushed)
-    at_upper = multipliers(instance, point).upper > 0
+    at_upper = kkt.bounds.upper > 0
     toward_upper = jnp.where(at_upper, on_fixed, 0.0)
     toward_lower = jnp.where(at_upper, 0.0, on_fixed)
 

@@ -1,10 +1,12 @@
 """The KKT system of a problem at a point: its Lagrangian, its LQ form, its multipliers."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.derivatives.active_rows import active_rows, row_terms
+from jaxmpc.derivatives.active_rows import ActiveRows, active_rows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.lq.constrained import constrained_factor, solve_rows
@@ -12,15 +14,10 @@ from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.riccati.choice import choose
 from jaxmpc.lq.riccati.sequential import Factor
 from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import terminal_cost
 from jaxmpc.solution import Gains, Multipliers, Solution, multipliers_of_bounds
-from jaxmpc.trajectory import (
-    BoundMultipliers,
-    defect,
-    lagrangian_hessian,
-    linearize,
-    lq_model,
-)
+from jaxmpc.trajectory import BoundMultipliers, defect, derivatives, lq_model
 from jaxmpc.trajectory.constraints import (
     multipliers_by_name,
     rows_of_multipliers,
@@ -54,24 +51,48 @@ def lagrangian(instance: Instance, states, controls, costates, rows: Rows):
     return total + row_terms(instance, KKTPoint(states, controls, costates, rows)).total
 
 
-def quadratic_model(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> LQProblem:
-    """The LQ problem whose KKT matrix is that of the problem at a point; linear terms zero."""
+class KKTSystem(NamedTuple):
+    """The KKT matrix of a problem at a point: an LQ problem, its free controls and active rows."""
+
+    model: LQProblem  # its linear terms are zero
+    free: Bool[Array, "T m"]
+    rows: ActiveRows
+    gradient: Float[Array, "T m"]  # the Lagrangian's in the controls
+    bounds: BoundMultipliers  # those of the control bounds
+    jacobian: Jacobian  # of all rows
+
+
+def system_at(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> KKTSystem:
+    """Expand the Lagrangian, all functions in one pass, and decide what is active."""
     problem, _, params, _ = instance
     states, controls, costates, rows = point
-    duals = costates, rows.unflat(row_terms(instance, point).multipliers)
-    if adjoint.hessian != "exact":
-        duals = jax.tree.map(jnp.zeros_like, duals)
-    general = without_control_bounds(problem)
-    stages, terminal = lagrangian_hessian(general, states, controls, duals[0], params, duals[1])
+    terms = row_terms(instance, point)
+    multipliers = rows.unflat(terms.multipliers)
+    duals = (costates, multipliers) if adjoint.hessian == "exact" else None
+    along = derivatives(without_control_bounds(problem), states, controls, params, duals)
+    active = active_rows(instance, point, terms, along.rows)
+    stages, terminal = along.cost
+    if along.curvature is not None:
+        stages, terminal = stages + along.curvature.stages, terminal + along.curvature.terminal
     if problem.soft is not None:
-        soft_stages, soft_terminal = active_rows(instance, point).curvature
+        soft_stages, soft_terminal = active.curvature
         stages, terminal = stages + soft_stages, terminal + soft_terminal
-    linear = linearize(problem, states, controls, params)
+    linear = along.linearization
+    gradient = linear.r + stagewise_transposed(linear.B, costates[1:])
+    gradient += along.rows.transposed_times(multipliers)[0][:, states.shape[1] :]
     linear = linear._replace(q=jnp.zeros_like(states), r=jnp.zeros_like(controls))
     model = lq_model(linear, stages, terminal, jnp.zeros_like(states[1:]))
     damping = jnp.asarray(adjoint.damping, states.dtype)
     damping = damping * jnp.eye(problem.control_dim, dtype=states.dtype)
-    return model._replace(R=model.R + damping[None])
+    bounds = _active_bounds(instance, controls, gradient)
+    return KKTSystem(
+        model=model._replace(R=model.R + damping[None]),
+        free=_free(instance, bounds, controls.dtype),
+        rows=active,
+        gradient=gradient,
+        bounds=bounds,
+        jacobian=along.rows,
+    )
 
 
 def factor_of(
@@ -87,23 +108,20 @@ def lagrangian_control_gradient(instance: Instance, point: KKTPoint) -> Float[Ar
     return jax.grad(lagrangian, 2)(instance, *point)
 
 
-def free_controls(instance: Instance, point: KKTPoint) -> Bool[Array, "T m"]:
+def _free(instance: Instance, bounds: BoundMultipliers, dtype) -> Bool[Array, "T m"]:
     """Which controls no bound holds; one that meets its bound with no multiplier is free."""
-    lower, upper = instance.problem.limits(point.controls.dtype)
-    bounds = multipliers_of_control_bounds(instance, point)
+    lower, upper = instance.problem.limits(dtype)
     return ~((bounds.lower > 0) | (bounds.upper > 0) | (lower >= upper))
 
 
-def multipliers_of_control_bounds(instance: Instance, point: KKTPoint) -> BoundMultipliers:
+def _active_bounds(instance: Instance, controls, gradient) -> BoundMultipliers:
     """Decide by multiplier and distance: a bound is active if the first is the larger.
 
     A distance is worth as many multipliers as the scales say; at a point that is not optimal a
     gradient is no multiplier, and what is far from its bound is free. The multiplier of an active
     bound balances the Lagrangian's gradient.
     """
-    controls = point.controls
     lower, upper = instance.problem.limits(controls.dtype)
-    gradient = lagrangian_control_gradient(instance, point)
     unit = instance.scales.controls[None]
     near = jnp.maximum(controls - lower, 0.0) / unit, jnp.maximum(upper - controls, 0.0) / unit
     below, above = (jnp.where(d < _NEAR, d * instance.scales.cost / unit, jnp.inf) for d in near)
@@ -127,7 +145,8 @@ def bound_slope(
 def multipliers(instance: Instance, point: KKTPoint) -> Multipliers:
     """The multipliers of all constraints at a point."""
     problem, x0, params, _ = instance
-    lower, upper = multipliers_of_control_bounds(instance, point)
+    gradient = lagrangian_control_gradient(instance, point)
+    lower, upper = _active_bounds(instance, point.controls, gradient)
     rows = point.rows.unflat(row_terms(instance, point).multipliers)
     parts = multipliers_by_name(without_control_bounds(problem), x0, params, rows)
     return multipliers_of_bounds(lower, upper, point.states)._replace(**parts)
@@ -138,14 +157,12 @@ def gains(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> Gain
 
     Zero where the Hessian is not positive definite on the free controls.
     """
-    model = quadratic_model(adjoint, instance, point)
-    free = free_controls(instance, point)
-    rows = active_rows(instance, point)
+    system = system_at(adjoint, instance, point)
+    model, free, rows = system[:3]
     matrices = factor_of(adjoint, model, rows.jacobian, free)
-    gradient = lagrangian_control_gradient(instance, point)
     zeros = jax.tree.map(jnp.zeros_like, point.rows)
     still = jnp.zeros_like(point.controls)
-    linear = model._replace(r=jnp.where(free, gradient, 0.0))
+    linear = model._replace(r=jnp.where(free, system.gradient, 0.0))
     fixed = jax.lax.stop_gradient(matrices)
     step, _ = solve_rows(linear, rows.jacobian, zeros, fixed, still)
     convex = matrices.is_convex()

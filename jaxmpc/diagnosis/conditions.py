@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.derivatives.active_rows import active_rows, row_terms
+from jaxmpc.derivatives.active_rows import row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance
-from jaxmpc.derivatives.kkt_system import free_controls, lagrangian, point_of, quadratic_model
+from jaxmpc.derivatives.kkt_system import lagrangian, point_of, system_at
 from jaxmpc.diagnosis.case import Case
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Jacobian, Rows
@@ -41,12 +41,13 @@ def _conditions(instance: Instance, solution) -> Conditions:
     multipliers = solution.multipliers
     # An interior point has the multipliers of the control bounds apart from the gradient.
     in_controls += multipliers.upper - multipliers.lower
+    kkt = system_at(ImplicitAdjoint(), instance, point)
     return Conditions(
         in_states,
         in_controls,
-        quadratic_model(ImplicitAdjoint(), instance, point),
-        free_controls(instance, point),
-        active_rows(instance, point).jacobian,
+        kkt.model,
+        kkt.free,
+        kkt.rows.jacobian,
         _products(instance, solution, point),
     )
 

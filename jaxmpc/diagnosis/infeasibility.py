@@ -14,7 +14,7 @@ from jaxmpc.problem.kinds import KINDS
 from jaxmpc.problem.soft import Soft
 from jaxmpc.solution import Status
 from jaxmpc.solving import solve
-from jaxmpc.trajectory import linearize
+from jaxmpc.trajectory import derivatives
 from jaxmpc.trajectory.constraints import pinned_states, split, without_control_bounds
 from jaxmpc.trajectory.row_kinds import row_kinds
 
@@ -109,7 +109,9 @@ def infeasible(case: Case) -> list[str]:
 def _decided_by_x0(case: Case, found: list[Violation]) -> list[str]:
     """Bounds of x_1 that no control has an influence on."""
     problem, _, params, solution = case
-    B = np.asarray(_linearize(problem, solution.states, solution.controls, params).B)[0]
+    B = np.asarray(
+        _derivatives(problem, solution.states, solution.controls, params).linearization.B
+    )[0]
     lines = []
     for one in found:
         # The largest violation need not be that of x_1: look at all of them.
@@ -128,7 +130,7 @@ def _decided_by_x0(case: Case, found: list[Violation]) -> list[str]:
     return lines
 
 
-_linearize = jax.jit(linearize)
+_derivatives = jax.jit(derivatives)
 
 
 def _softened(case: Case, fields: list[str]) -> tuple[str, bool]:

@@ -7,8 +7,7 @@ from jaxmpc.trajectory.expansion import (
     Linearization as Linearization,
     costates as costates,
     derivatives as derivatives,
-    lagrangian_hessian as lagrangian_hessian,
-    linearize as linearize,
+    dynamics_curvature as dynamics_curvature,
     lq_model as lq_model,
 )
 from jaxmpc.trajectory.kkt import (

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.solution import Multipliers, Violations, no_violations
@@ -83,18 +83,6 @@ def rows_along(problem: Problem, states, controls, params) -> Rows:
     times = problem.times
     last = terminal_rows(problem, states[-1], params)
     return Rows(every_stage(times, states[:-1], controls), last)
-
-
-def rows_jacobian(problem: Problem, states, controls, params) -> Jacobian:
-    """The derivatives of all rows."""
-
-    def one_stage(t, x, u):
-        along = jax.jacfwd(lambda x, u: stage_rows(problem, t, x, u, params), (0, 1))
-        return jnp.concatenate(along(x, u), axis=1)
-
-    times = problem.times
-    last = jax.jacfwd(lambda x: terminal_rows(problem, x, params))(states[-1])
-    return Jacobian(jax.vmap(one_stage)(times, states[:-1], controls), last)
 
 
 def piece_sizes(problem: Problem, x, params) -> tuple[dict[str, int], dict[str, int]]:

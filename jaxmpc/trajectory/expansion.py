@@ -22,26 +22,6 @@ class Linearization(NamedTuple):
     r: Float[Array, "T m"]
 
 
-def linearize(
-    problem: Problem,
-    states: Float[Array, "T1 n"],
-    controls: Float[Array, "T m"],
-    params: PyTree,
-) -> Linearization:
-    """First derivatives of dynamics and costs at every stage of a trajectory."""
-
-    def stage(x, u, t):
-        # Forward mode: its columns are x and u, and n + m of them cost less than n rows of
-        # reverse mode unless m is much larger than n.
-        A, B = jax.jacfwd(problem.dynamics, (0, 1))(x, u, t, params)
-        q, r = jax.grad(problem.stage_cost, (0, 1))(x, u, t, params)
-        return A, B, q, r
-
-    A, B, q, r = jax.vmap(stage)(states[:-1], controls, problem.times)
-    q_terminal = jax.grad(terminal_cost, 1)(problem, states[-1], params)
-    return Linearization(A, B, jnp.concatenate([q, q_terminal[None]]), r)
-
-
 class Hessians(NamedTuple):
     """In z = [x; u] at every stage, and in x_T."""
 
@@ -135,44 +115,24 @@ def costates(linearization: Linearization) -> Float[Array, "T1 n"]:
     return jnp.concatenate([earlier, last[None]])
 
 
-def lagrangian_hessian(
+def dynamics_curvature(
     problem: Problem,
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
-    costate: Float[Array, "T1 n"] | None,
+    costates: Float[Array, "T1 n"],
     params: PyTree,
-    rows: Rows | None = None,
-    scale: Float[Array, ""] | float = 1.0,
-) -> tuple[Float[Array, "T z z"], Float[Array, "n n"]]:
-    """Hessians of the Lagrangian in z = [x; u] at every stage, and in x_T.
+) -> Float[Array, "T z z"]:
+    """The Hessians of costates . dynamics, for who only knows the costates from the derivatives."""
+    n = states.shape[1]
 
-        scale stage_cost + lambda_{t+1} . dynamics + rows . constraints
+    def at_stage(z, t, costate_next):
+        def dynamics(z):
+            return problem.dynamics(z[:n], z[n:], t, params)
 
-    Without a costate (None) the dynamics are left out, and without rows as well they are the
-    Hessians of the cost alone: Gauss-Newton.
-    """
-    n = states.shape[-1]
-    some = rows is not None
-    multipliers = rows or Rows(jnp.zeros_like(controls[:, :0]), jnp.zeros_like(states[0, :0]))
-
-    def hamiltonian(z, t, costate_next, rows_t):
-        x, u = z[:n], z[n:]
-        value = scale * problem.stage_cost(x, u, t, params)
-        if costate is not None:
-            value += jnp.dot(costate_next, problem.dynamics(x, u, t, params))
-        return value + jnp.dot(rows_t, stage_rows(problem, t, x, u, params)) if some else value
-
-    def end(x):
-        value = scale * terminal_cost(problem, x, params)
-        if some:
-            value += jnp.dot(multipliers.terminal, terminal_rows(problem, x, params))
-        return value
+        return jax.jacfwd(lambda z: jax.vjp(dynamics, z)[1](costate_next)[0])(z)
 
     z = jnp.concatenate([states[:-1], controls], axis=1)
-    times = problem.times
-    later = None if costate is None else costate[1:]
-    stages = jax.vmap(jax.hessian(hamiltonian))(z, times, later, multipliers.stage)
-    return stages, jax.hessian(end)(states[-1])
+    return jax.vmap(at_stage)(z, problem.times, costates[1:])
 
 
 def lq_model(

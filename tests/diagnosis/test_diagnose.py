@@ -12,7 +12,7 @@ from cases import bounded_twice
 import jaxmpc
 from jaxmpc import ILQR, Status
 from jaxmpc.solution import multipliers_of_bounds
-from jaxmpc.trajectory import linearize, open_loop, scales_of
+from jaxmpc.trajectory import derivatives, open_loop, scales_of
 from jaxmpc.trajectory.constraints import violations
 
 DT = 0.1
@@ -55,8 +55,10 @@ def claimed(problem, x0, status):
 
 @jax.jit
 def rolled_out(problem, x0):
-    states, controls, cost, _ = open_loop(problem, x0, None, jnp.zeros((problem.horizon, 1)))
-    linearization = linearize(problem, states, controls, None)
+    states, controls, cost, magnitude = open_loop(
+        problem, x0, None, jnp.zeros((problem.horizon, 1))
+    )
+    along = derivatives(problem, states, controls, None)
     return {
         "states": states,
         "controls": controls,
@@ -64,7 +66,7 @@ def rolled_out(problem, x0):
         "costates": jnp.zeros_like(states),
         "multipliers": multipliers_of_bounds(controls, controls, states),
         "violations": violations(problem, states, controls, None),
-        "scales": scales_of(problem, None, states, controls, linearization),
+        "scales": scales_of(problem, None, states, controls, magnitude, along),
     }
 
 

@@ -15,11 +15,13 @@ from jaxmpc.solvers.ilqr.regularization import convexify_expansion
 from jaxmpc.trajectory import (
     Trajectory,
     defects,
-    lagrangian_hessian,
-    linearize,
+    derivatives,
     lq_model,
+    objective,
     open_loop,
+    scales_of,
 )
+from jaxmpc.trajectory.constraints import without_control_bounds
 
 STEPS = 12  # the most that `feasible_start` takes
 
@@ -31,7 +33,6 @@ def feasible_start(
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     steps: int,
-    scales: Scales,
 ) -> Trajectory:
     """The best of the trajectories that full multiple-shooting steps from a guess lead to.
 
@@ -44,6 +45,11 @@ def feasible_start(
     full steps without globalisation.
     """
     limits = problem.limits(x0.dtype)
+    states = jnp.concatenate([x0[None], states[1:]])
+    inner = without_control_bounds(problem)
+    along = derivatives(inner, states, controls, params)
+    _, magnitude = objective(problem, states, controls, params)
+    scales = scales_of(problem, params, states, controls, magnitude, along)
 
     def step(_, carry):
         states, controls, side, best = carry
@@ -68,13 +74,13 @@ def feasible_start(
 
     first = open_loop(problem, x0, params, controls)
     first = first._replace(cost=jnp.where(jnp.isfinite(first.cost), first.cost, jnp.inf))
-    states = jnp.concatenate([x0[None], states[1:]])
     free = jnp.zeros_like(controls, dtype=jnp.int32)
     return jax.lax.fori_loop(0, steps, step, (states, controls, free, first))[-1]
 
 
 def _gauss_newton_model(problem: Problem, params, states, controls, scales: Scales) -> LQProblem:
-    linearization = linearize(problem, states, controls, params)
-    stages, terminal = lagrangian_hessian(problem, states, controls, None, params)
-    stages, terminal = convexify_expansion(stages, terminal, scales)
-    return lq_model(linearization, stages, terminal, defects(problem, states, controls, params))
+    along = derivatives(without_control_bounds(problem), states, controls, params)
+    stages, terminal = convexify_expansion(*along.cost, scales)
+    return lq_model(
+        along.linearization, stages, terminal, defects(problem, states, controls, params)
+    )

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -29,18 +30,17 @@ from jaxmpc.solvers.ilqr.regularization import Regularization, convexify_expansi
 from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
 from jaxmpc.solvers.options import WORKING_PRECISION, default_tolerance, small_step
 from jaxmpc.solvers.report import print_iteration
-from jaxmpc.solvers.start import refuse_general_constraints, starting_states
+from jaxmpc.solvers.start import refuse_general_constraints
 from jaxmpc.trajectory import (
     BoundMultipliers,
+    Derivatives,
     Linearization,
     Trajectory,
     derivatives,
+    dynamics_curvature,
     falls_without_limit,
-    lagrangian_hessian,
-    linearize,
     lq_model,
-    objective,
-    open_loop,
+    no_scales,
     scales_now,
     scales_of,
 )
@@ -48,15 +48,14 @@ from jaxmpc.trajectory.constraints import without_control_bounds
 
 
 class ILQRState(NamedTuple):
-    """The nominal trajectory, and the one before, which was judged: the result so far."""
+    """The nominal trajectory, which has been judged, and the policy around it."""
 
     nominal: Trajectory
-    previous: Trajectory
-    conditions: Conditions  # of `previous`
-    gains: Gains  # the policy around `previous`
+    conditions: Conditions
+    policy: Policy
+    fresh: Bool[Array, ""]  # the nominal trajectory has not been simulated yet
     regularization: Regularization
     scales: Scales
-    within_rounding: Bool[Array, ""]
     steps: Int[Array, ""]
     status: Int[Array, ""]
 
@@ -102,63 +101,61 @@ class ILQR(Configuration):
         check_choice("ILQR", "riccati", self.riccati, CHOICES)
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
-        """The first nominal trajectory: that of the guessed controls, or one from guessed states.
+        """The guessed controls, or those of a trajectory near guessed states.
 
-        The few multiple-shooting steps that guessed states take count for no iterations.
+        The first step simulates them. The few multiple-shooting steps that guessed states take
+        count for no iterations.
         """
         refuse_general_constraints("ILQR", problem)
         lower, upper = problem.limits(x0.dtype)
         controls = jnp.clip(guess.controls, lower, upper)
-        nominal = open_loop(problem, x0, params, controls)
-        if guess.states is None:
-            states = starting_states(problem, params, nominal)  # for the scales alone
-        else:
-            states = jnp.concatenate([x0[None], guess.states[1:]])
-        along = derivatives(without_control_bounds(problem), states, controls, params)
-        _, magnitude = objective(problem, states, controls, params)
-        scales = scales_of(problem, params, states, controls, magnitude, along)
         if guess.states is not None:
-            nominal = feasible_start(problem, x0, params, states, controls, STEPS, scales)
-        zeros = jnp.zeros_like(nominal.controls)
-        infinite = jnp.full_like(nominal.cost, jnp.inf)
-        steps = jnp.zeros_like(nominal.cost, dtype=jnp.int32)
+            states = jnp.concatenate([x0[None], guess.states[1:]])
+            controls = feasible_start(problem, x0, params, states, controls, STEPS).controls
+        states = jnp.broadcast_to(x0[None], (problem.horizon + 1, *x0.shape))
+        zeros = jnp.zeros_like(controls)
+        zero = jnp.zeros_like(x0, shape=())
+        steps, unknown = zero.astype(jnp.int32), zero + jnp.inf
+        none, free = zeros[:, :, None] * (0 * x0)[None, None], zeros.astype(jnp.int32)
+        still = Policy(zeros, none, free, zero, zero, zero == 0)
         possible = jnp.all(lower <= upper)  # False for NaN
         return ILQRState(
-            nominal=nominal,
-            previous=nominal,
+            nominal=Trajectory(states, controls, unknown, unknown),
             conditions=Conditions(
-                jnp.zeros_like(nominal.states),
-                BoundMultipliers(zeros, zeros),
-                Residuals(*[infinite] * 3),
+                0 * states, BoundMultipliers(zeros, zeros), Residuals(*[unknown] * 3)
             ),
-            gains=Gains(zeros, zeros[:, :, None] * x0[None, None]),
+            policy=still,
+            fresh=zero == 0,
             regularization=regularization.start(self.hessian, x0),
-            scales=scales,
-            within_rounding=steps < 0,
+            scales=no_scales(problem, x0, params),
             steps=steps,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
 
     def step(self, problem: Problem, params: PyTree, state: ILQRState) -> ILQRState:
-        """Judge the nominal trajectory; unless it is the last one, improve it."""
+        """Roll the policy out; judge where that leads, and find the next policy there."""
         limits = problem.limits(state.nominal.controls.dtype)
-        linearization = linearize(problem, *state.nominal[:2], params)
-        state = self._judge(problem, state, linearization)
-        box = self._box(state, limits)
-        policy = self._policy(problem, params, state, linearization, box)
-        search = line_search(problem, params, state.nominal, policy, box)
+        box = self._box(state.nominal, limits)
+        search = line_search(problem, params, state.nominal, state.policy, box)
+        moved = self._moved(state, search)
+        inner = without_control_bounds(problem)
+        along = derivatives(inner, *moved.nominal[:2], params)
+        moved = _with_scales(problem, params, moved, along)
+        judged, stalled = self._judge(problem, state, moved, search, along.linearization)
         if self.verbose:
-            print_iteration(state, search)
-        return self._advance(state, policy, search)
+            print_iteration(judged, search)
+        box = self._box(judged.nominal, limits)
+        policy = self._policy(problem, params, judged, along, box)
+        return judged._replace(policy=trees.where(stalled, state.policy, policy))
 
     def terminate(self, state: ILQRState) -> Int[Array, ""]:
         """A `Status`, or RUNNING."""
         return state.status
 
     def postprocess(self, problem: Problem, params: PyTree, state: ILQRState) -> Solution:
-        """The last judged trajectory with the conditions measured at it."""
-        judged = state.previous
-        tolerance = default_tolerance(self.tolerance, judged.cost.dtype)
+        """The judged trajectory with the conditions measured at it."""
+        judged = state.nominal
+        tolerance = default_tolerance(self.tolerance, judged.states.dtype)
         return Solution(
             states=judged.states,
             controls=judged.controls,
@@ -169,56 +166,101 @@ class ILQR(Configuration):
             tolerance=jnp.zeros_like(judged.cost) + tolerance,
             scales=scales_now(problem, state.scales, judged.magnitude),
             cost=judged.cost,
-            gains=state.gains,
+            gains=Gains(state.policy.k, state.policy.K),
             status=state.status,
             iterations=iterations_after(state.steps),
         )
 
-    def _judge(self, problem: Problem, state: ILQRState, linearization) -> ILQRState:
+    def _moved(self, state: ILQRState, search: Search) -> ILQRState:
+        """The state after the search: the trial, or what is to be said if none is any good."""
+        policy, before = state.policy, state.regularization
+        running = state.status == RUNNING
+        walked = search.accepted & running & ~state.fresh
+        # What is lost in the cost's rounding is near enough for second-order information.
+        good = (search.step_size == 1) | search.within_rounding
+        updated = regularization.update(before, self.hessian, walked, good, search.step_size)
+        # No step is left to try: the proximal term is at its limit, or the model promises less
+        # than the cost's rounding and Newton's step does not even keep the cost.
+        hopeless = policy.definite & search.within_rounding
+        hopeless &= (before.curvature == 0) | (self.hessian == "exact")
+        exhausted = updated.mu > regularization.LARGEST
+        tolerance = default_tolerance(self.tolerance, policy.slope.dtype)
+        near = state.conditions.residuals.largest() <= WORKING_PRECISION * tolerance
+        length = jnp.max(jnp.abs(policy.k) / state.scales.controls[None])
+        small = policy.definite & (before.mu == 0) & (length <= small_step(length.dtype))
+        ending = jnp.where(near | small, Status.converged, Status.line_search_failed)
+        limit = jnp.where(exhausted, Status.regularization_limit, RUNNING)
+        status = jnp.where(hopeless, ending, limit)
+        failed = running & ~walked & ~state.fresh
+        return state._replace(
+            nominal=trees.where(walked | state.fresh, search.trial, state.nominal),
+            regularization=trees.where(state.fresh, before, updated),
+            steps=jnp.where(running, state.steps + 1, state.steps),
+            status=jnp.where(failed, status, state.status).astype(jnp.int32),
+        )
+
+    def _judge(
+        self,
+        problem: Problem,
+        before: ILQRState,
+        state: ILQRState,
+        search: Search,
+        linearization: Linearization,
+    ) -> tuple[ILQRState, Bool[Array, ""]]:
+        """The state with the conditions at its trajectory; the one before if that is no worse."""
         nominal = state.nominal
         scales = scales_now(problem, state.scales, nominal.magnitude)
         conditions = conditions_at(problem, nominal, linearization, scales)
         residuals = conditions.residuals.if_sound(finite(nominal.cost, linearization))
         conditions = conditions._replace(residuals=residuals)
         tolerance = default_tolerance(self.tolerance, nominal.cost.dtype)
-        # A step whose gain is lost in the cost's rounding is judged by the residual instead.
-        stalled = state.within_rounding & ~(
-            residuals.largest() < state.conditions.residuals.largest()
-        )
+        # A step whose gain is lost in the cost's rounding is judged by the residual instead. (A
+        # Gauss-Newton step need not lower that, if Newton's can follow.)
+        old = before.regularization
+        provisional = (old.curvature == 0) & ~old.retreated & (self.hessian == "auto")
+        lost = search.accepted & search.within_rounding & ~provisional & ~before.fresh
+        lost &= before.status == RUNNING
+        stalled = lost & ~(residuals.largest() < before.conditions.residuals.largest())
         kept = (nominal, conditions)
-        kept = trees.where(stalled, (state.previous, state.conditions), kept)
+        kept = trees.where(stalled, (before.nominal, before.conditions), kept)
         near = kept[1].residuals.largest() <= WORKING_PRECISION * tolerance
         ending = jnp.where(near, Status.converged, Status.line_search_failed)
         status = jnp.where(stalled, ending, RUNNING)
         status = jnp.where(residuals.largest() <= tolerance, Status.converged, status)
         boundless = falls_without_limit(problem, state.scales, nominal.cost)
         status = jnp.where(boundless, Status.unbounded, status).astype(jnp.int32)
-        status = jnp.where(state.status == RUNNING, status, state.status)
-        steps = jnp.where(state.status == RUNNING, state.steps + 1, state.steps)
-        return state._replace(nominal=kept[0], conditions=kept[1], steps=steps, status=status)
+        judged = state._replace(
+            nominal=kept[0],
+            conditions=kept[1],
+            fresh=state.fresh & False,
+            status=jnp.where(state.status == RUNNING, status, state.status),
+        )
+        return judged, stalled
 
-    def _box(self, state: ILQRState, limits):
+    def _box(self, nominal: Trajectory, limits):
         """Where the controls may go in this iteration: the bounds, and the trust region."""
         if self.trust_region is None:
             return limits
-        controls = state.nominal.controls
+        controls = nominal.controls
         most = jnp.asarray(self.trust_region, controls.dtype)
         return jnp.maximum(limits[0], controls - most), jnp.minimum(limits[1], controls + most)
 
-    def _policy(self, problem, params, state: ILQRState, linearization: Linearization, box):
+    def _policy(self, problem, params, state: ILQRState, along: Derivatives, box) -> Policy:
         states, controls = state.nominal[:2]
         n = states.shape[1]
         # The last policy is part of the result: Newton's, as it is.
         last = state.status != RUNNING
         mu = jnp.where(last, 0.0, state.regularization.mu)
-        curvature = jnp.where(last, 1.0, state.regularization.curvature)
-        costate = curvature * state.conditions.costates
-        stages, terminal = lagrangian_hessian(problem, states, controls, costate, params)
-        if self.hessian != "exact":
-            expansion = (stages, terminal)
-            convex = convexify_expansion(*expansion, state.scales)
-            stages, terminal = trees.where(curvature > 0, expansion, convex)
-        model = lq_model(linearization, stages, terminal, jnp.zeros_like(states[1:]))
+        stages, terminal = along.cost
+        convex = convexify_expansion(stages, terminal, state.scales)
+        if self.hessian == "gauss_newton":
+            stages, terminal = trees.where(last, (stages, terminal), convex)
+        else:
+            curvature = jnp.where(last, 1.0, state.regularization.curvature)
+            costate = state.conditions.costates
+            bent = dynamics_curvature(problem, states, controls, costate, params)
+            stages, terminal = trees.where(curvature > 0, (stages + bent, terminal), convex)
+        model = lq_model(along.linearization, stages, terminal, jnp.zeros_like(states[1:]))
         low, high = box[0] - controls, box[1] - controls
         horizon, m = controls.shape
         recursion = choose(self.riccati, horizon, n, m)
@@ -229,35 +271,13 @@ class ILQR(Configuration):
         sides = jnp.where(bounds.lower > 0, -1, jnp.where(bounds.upper > 0, 1, 0))
         return bounded_policy(model, low, high, proximal, sides.astype(jnp.int32), recursion)
 
-    def _advance(self, state: ILQRState, policy: Policy, search: Search) -> ILQRState:
-        running = state.status == RUNNING
-        accepted = search.accepted & running
-        before = state.regularization
-        # What is lost in the cost's rounding is near enough for second-order information.
-        good = (search.step_size == 1) | search.within_rounding
-        updated = regularization.update(before, self.hessian, accepted, good, search.step_size)
-        # No step is left to try: the proximal term is at its limit, or the model promises less
-        # than the cost's rounding and Newton's step does not even keep the cost.
-        first_order = before.curvature == 0
-        hopeless = (
-            policy.definite & search.within_rounding & (first_order | (self.hessian == "exact"))
-        )
-        # A Gauss-Newton step need not lower the residual, if Newton's can follow.
-        provisional = first_order & ~before.retreated & (self.hessian == "auto")
-        exhausted = updated.mu > regularization.LARGEST
-        tolerance = default_tolerance(self.tolerance, policy.slope.dtype)
-        near = state.conditions.residuals.largest() <= WORKING_PRECISION * tolerance
-        length = jnp.max(jnp.abs(policy.k) / state.scales.controls[None])
-        small = policy.definite & (before.mu == 0) & (length <= small_step(length.dtype))
-        ending = jnp.where(near | small, Status.converged, Status.line_search_failed)
-        limit = jnp.where(exhausted, Status.regularization_limit, RUNNING)
-        status = jnp.where(hopeless, ending, limit)
-        status = jnp.where(running & ~accepted, status, state.status).astype(jnp.int32)
-        return state._replace(
-            nominal=trees.where(accepted, search.trial, state.nominal),
-            previous=state.nominal,
-            gains=Gains(policy.k, policy.K),
-            regularization=updated,
-            within_rounding=accepted & search.within_rounding & ~provisional,
-            status=status,
-        )
+
+def _with_scales(problem: Problem, params, state: ILQRState, along: Derivatives) -> ILQRState:
+    """The state with the scales measured at the first trajectory."""
+
+    def measured():
+        states, controls, _, magnitude = state.nominal
+        return scales_of(problem, params, states, controls, magnitude, along)
+
+    scales = jax.lax.cond(state.fresh, measured, lambda: state.scales)
+    return state._replace(scales=scales)
