@@ -47,7 +47,7 @@ class _Queue(NamedTuple):
 
     lanes: _Lanes
     waiting: Int[Array, ""]
-    results: PyTree
+    results: dict[str, Array]  # packed
     steps: Int[Array, ""]
 
 
@@ -99,6 +99,13 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     size = jax.tree.leaves(elements)[0].shape[0]
     lanes = min(lanes, size)
     init, step, terminate, postprocess = iteration
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), elements)
+    first_state = jax.eval_shape(init, one)
+    result = jax.eval_shape(postprocess, one, first_state)
+    waiting_room = trees.packed(elements)
+
+    def taken(index):
+        return trees.unpacked(jax.tree.map(lambda rows: rows[index], waiting_room), one)
 
     def running(state):
         return terminate(state) == RUNNING
@@ -114,14 +121,14 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     def refill(queue: _Queue) -> _Queue:
         owner, element, state = queue.lanes
         free = idle(owner, state)
-        done = jax.vmap(postprocess)(element, state)
+        done = trees.packed(jax.vmap(postprocess)(element, state))
         place = jnp.where(free, owner, size)  # `size` is outside, and dropped
         results = jax.tree.map(
             lambda kept, new: kept.at[place].set(new, mode="drop"), queue.results, done
         )
         number = jnp.cumsum(free, dtype=owner.dtype)
         owner = jnp.where(free, jnp.minimum(queue.waiting + number - 1, size), owner)
-        element = _taken(elements, jnp.minimum(owner, size - 1))
+        element = taken(jnp.minimum(owner, size - 1))
         state = trees.where(free, jax.vmap(init)(element), state)
         waiting = jnp.minimum(queue.waiting + number[-1], size)
         return queue._replace(lanes=_Lanes(owner, element, state), waiting=waiting, results=results)
@@ -144,31 +151,24 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     queue = jax.lax.while_loop(
         lambda queue: (queue.waiting < size) | jnp.any(queue.lanes.owner < size),
         lambda queue: refill(work(queue)),
-        _empty(init, postprocess, elements, size, lanes),
+        _empty(taken(jnp.zeros(lanes, jnp.int32)), first_state, result, size),
     )
-    return queue.results, queue.steps
+    return trees.unpacked(queue.results, result), queue.steps
 
 
-def _empty(init, postprocess, elements, size: int, lanes: int) -> _Queue:
-    """Lanes without owners, and room for the results."""
-    first = _taken(elements, jnp.zeros(lanes, jnp.int32))
-    like = jax.tree.leaves(first)[0]
+def _empty(element: PyTree, state: PyTree, result: PyTree, size: int) -> _Queue:
+    """Lanes without owners, and room for the results; of the shapes of one state and result."""
+    like = jax.tree.leaves(element)[0]
+    lanes = like.shape[0]
 
     def blank(shape: jax.ShapeDtypeStruct, number: int):
         return jnp.zeros_like(like, shape=(number, *shape.shape), dtype=shape.dtype)
 
-    one = _taken(elements, 0)
-    state = jax.eval_shape(init, one)
-    result = jax.eval_shape(postprocess, one, state)
     count = jnp.zeros_like(like, shape=(), dtype=jnp.int32)
     nobody = jnp.full_like(like, size, shape=(lanes,), dtype=jnp.int32)
     return _Queue(
-        lanes=_Lanes(nobody, first, jax.tree.map(lambda s: blank(s, lanes), state)),
+        lanes=_Lanes(nobody, element, jax.tree.map(lambda s: blank(s, lanes), state)),
         waiting=count,
-        results=jax.tree.map(lambda s: blank(s, size), result),
+        results=trees.packed(jax.tree.map(lambda s: blank(s, size), result)),
         steps=count,
     )
-
-
-def _taken(elements: PyTree, index) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[index], elements)

@@ -10,9 +10,8 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Residuals, Scales
 from jaxmpc.solvers.interior_point.barrier_parameter import lowered
 from jaxmpc.solvers.interior_point.state import InteriorPointState
-from jaxmpc.solvers.loop import finite
 from jaxmpc.solvers.multiple_shooting.iterate import Values, units_of, values_of
-from jaxmpc.solvers.multiple_shooting.merit import optimality, violation_of_hard
+from jaxmpc.solvers.multiple_shooting.merit import checked, optimality, violation_of_hard
 from jaxmpc.solvers.multiple_shooting.model import Expansion, expansion_of
 from jaxmpc.solvers.options import sharper
 from jaxmpc.trajectory import Derivatives, scales_now
@@ -52,7 +51,7 @@ def judge(
     units = units_of(problem, iterate.states[0], scales)
     there = optimality(expansion, iterate, values, setting._replace(units=units))
     last_mu = barrier / state.scales.cost * setting.unit
-    residuals = there.residuals(last_mu, unit).if_sound(finite(values, expansion))
+    residuals = checked(there.residuals(last_mu, unit), expansion, values)
     sharp, wanted_mu = sharper(tolerance, state.mu.dtype), tolerance * unit
     least = jnp.maximum(last_mu, sharp * unit / 10)
     return Judged(

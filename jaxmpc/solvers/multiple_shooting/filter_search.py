@@ -63,29 +63,32 @@ def filter_search(
         worth = jnp.sum(prices * values.defects) + jnp.sum(of_rows * values.rows)
         return merit._replace(objective=merit.objective + worth)
 
-    def trial_at(size):
-        there = iterate._replace(
+    def at(size) -> Iterate:
+        return iterate._replace(
             states=iterate.states + size * change.states,
             controls=box.inside(iterate.controls + size * change.controls, size),
             positive=iterate.positive + size * change.positive,
         )
+
+    def trial(size):
+        there = at(size)
         functions = functions_at(problem, params, there.states, there.controls)
         values = values_of(setting, there, functions)
         merit = merit_of(values, there, setting, mu)
-        return Place(there, functions), merit, priced(merit, values)
+        return functions, merit, priced(merit, values)
 
     longest = _longest_step(iterate.positive, change.positive, mu)
     sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=longest.dtype)
-    places, merits, lagrangians = jax.vmap(trial_at)(sizes)
+    functions, merits, lagrangians = jax.vmap(trial)(sizes)
     now = Merit(move.now.violation, move.now.objective + move.price_of_residuals)
     accepted, by_objective = filters.judge(memory, move.now, merits, sizes, move.slope)
     falls = filters.falls(memory, now, lagrangians, sizes, move.priced_slope)
     best = jnp.argmax(accepted | falls)
-    taken = jax.tree.map(lambda leaf: leaf[best], places)
-    moved = _with_multipliers(taken.iterate, iterate, change, sizes[best], mu, setting)
+    found = jax.tree.map(lambda leaf: leaf[best], functions)
+    moved = _with_multipliers(at(sizes[best]), iterate, change, sizes[best], mu, setting)
     accepted_one = (accepted | falls)[best] & move.possible
-    found = trees.where(accepted_one, taken._replace(iterate=moved), start)
-    unmoved = Place(iterate, taken.functions)
+    unmoved = Place(iterate, found)
+    found = trees.where(accepted_one, Place(moved, found), start)
     return Search(
         place=trees.where(move.fresh, unmoved, found),
         accepted=accepted_one | move.fresh,

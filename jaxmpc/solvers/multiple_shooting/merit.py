@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmpc.solution import Residuals
+from jaxmpc.solvers.loop import finite
 from jaxmpc.solvers.multiple_shooting.filter import Merit
 from jaxmpc.solvers.multiple_shooting.iterate import Functions, Iterate, Setting, Values
 from jaxmpc.solvers.multiple_shooting.model import Expansion, lagrangian_gradient, price_gradient
@@ -60,6 +61,16 @@ def optimality(
         mean_of_rows=jnp.sum(jnp.abs(iterate.dual[0]) * units.rows) / max(multipliers.size, 1),
         fixed_gradient=jnp.where(setting.free, 0.0, in_controls),
     )
+
+
+def checked(residuals: Residuals, expansion: Expansion, values: Values) -> Residuals:
+    """The same; NaN, which ends a solve, where what they were made of was not finite.
+
+    They are not finite themselves where a gradient is not: but for that in the given x_0.
+    """
+    A, _, q, _ = expansion.linearization
+    made_of = (values.cost, values.penalty, A, q, expansion.stages, expansion.terminal)
+    return residuals.if_sound(finite(residuals.largest(), made_of))
 
 
 def violation_of_hard(setting: Setting, original: Setting, functions: Functions):

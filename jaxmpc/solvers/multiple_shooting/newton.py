@@ -94,14 +94,20 @@ def move_along(
     def worth(of: Values):
         return jnp.sum(prices * of.defects) + jnp.sum(of_rows * of.rows)
 
+    # NaN is worse than anything: no step is good enough, but the solve has not ended.
+    now = merit_of(values, iterate, setting, model.mu)
+    compared = (now, slope, worth(values), slope - worth(model.aim))
+    now, slope, price, priced_slope = jax.tree.map(
+        lambda number: jnp.where(jnp.isnan(number), jnp.inf, number), compared
+    )
     return Move(
         change=change,
         side=model.box.side,
         mu=model.mu,
-        now=merit_of(values, iterate, setting, model.mu),
+        now=now,
         slope=slope,
-        price_of_residuals=worth(values),
-        priced_slope=slope - worth(model.aim),
+        price_of_residuals=price,
+        priced_slope=priced_slope,
         possible=model.convex,
         fresh=model.convex & False,
     )

@@ -21,7 +21,7 @@ from jaxmpc.solution import (
     multipliers_of_bounds,
     no_violations,
 )
-from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
+from jaxmpc.solvers.loop import RUNNING, Guess, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter_search import Place, filter_search
 from jaxmpc.solvers.multiple_shooting.iterate import (
@@ -32,7 +32,7 @@ from jaxmpc.solvers.multiple_shooting.iterate import (
     units_of,
     values_of,
 )
-from jaxmpc.solvers.multiple_shooting.merit import optimality
+from jaxmpc.solvers.multiple_shooting.merit import checked, optimality
 from jaxmpc.solvers.multiple_shooting.model import (
     Expansion,
     condensed,
@@ -237,7 +237,7 @@ class SQP(Configuration):
         there = setting._replace(units=units, free=~at_bound)
         measured = optimality(expansion, iterate, values, there)
         residuals = measured.residuals(0 * scales.cost, scales.cost / state.scales.cost)
-        residuals = residuals.if_sound(finite(values, expansion))
+        residuals = checked(residuals, expansion, values)
         return _Judged(values, expansion, scales, residuals, multipliers)
 
     def _minimise(self, problem: Problem, state: SQPState, judged: _Judged, aim: Values) -> Model:
