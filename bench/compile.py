@@ -124,6 +124,82 @@ def quadrotor(gradient: bool) -> tuple[Callable, tuple]:
     return solve, (x0, params, states)
 
 
+def network(gradient: bool) -> tuple[Callable, tuple]:
+    """A planar quadrotor whose dynamics have a network of two layers of 128 in them, 64 starts."""
+    import jax
+    import jax.numpy as jnp
+
+    import jaxmpc
+    from bench.networks.residual import residual_dynamics
+    from bench.networks.systems import QUADROTOR, starts
+
+    system, problem = QUADROTOR, QUADROTOR.problem()
+    x0s = starts(system, jax.random.key(0), 64)
+    model = residual_dynamics(
+        system.prior, system.features, system.scale, 2, key=jax.random.key(2), width=128
+    )
+
+    def effort(model, x0s):
+        return jnp.mean(jaxmpc.solve_batch(problem, x0s, model).controls ** 2)
+
+    if gradient:
+        return jax.grad(effort), (model, x0s)
+    return lambda x0s, model: jaxmpc.solve_batch(problem, x0s, model), (x0s, model)
+
+
+CARTPOLE_MJCF = """
+<mujoco>
+  <option timestep="0.04" integrator="Euler"><flag contact="disable"/></option>
+  <worldbody>
+    <body name="cart">
+      <joint name="slide" type="slide" axis="1 0 0" damping="0.1"/>
+      <geom type="box" size="0.1 0.05 0.05" mass="1"/>
+      <body name="pole">
+        <joint name="hinge" type="hinge" axis="0 1 0" damping="0.01"/>
+        <geom type="capsule" fromto="0 0 0 0 0 0.5" size="0.02" mass="0.1"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator><motor joint="slide" ctrlrange="-10 10" ctrllimited="true"/></actuator>
+</mujoco>
+"""
+
+
+def mujoco(gradient: bool, hessian: str) -> tuple[Callable, tuple]:
+    """A cart-pole from an MJCF file, stepped by MJX."""
+    import jax
+    import jax.numpy as jnp
+    from mujoco import MjModel, mjx
+
+    import jaxmpc
+
+    model = mjx.put_model(MjModel.from_xml_string(CARTPOLE_MJCF))
+    start = mjx.make_data(model)
+
+    def dynamics(x, u, t, params):
+        data = mjx.step(model, start.replace(qpos=x[:2], qvel=x[2:], ctrl=u))
+        return jnp.concatenate([data.qpos, data.qvel])
+
+    problem = jaxmpc.Problem(
+        dynamics,
+        lambda x, u, t, weight: jnp.array([1.0, 10.0, 0.1, 0.1]) @ x**2 + weight * u @ u,
+        horizon=50,
+        control_dim=1,
+        control_bounds=(-10.0, 10.0),
+    )
+    solver = jaxmpc.SQP(hessian=hessian)
+    adjoint = jaxmpc.ImplicitAdjoint(hessian=hessian)
+
+    def solve(x0, weight):
+        return jaxmpc.solve(problem, x0, weight, solver=solver, adjoint=adjoint)
+
+    def loss(weight, x0):
+        return jnp.sum(solve(x0, weight).controls ** 2)
+
+    given = (jnp.array([0.0, 0.3, 0.0, 0.0]), jnp.array(1e-3))
+    return (jax.grad(loss), given[::-1]) if gradient else (solve, given)
+
+
 ROWS: dict[str, Callable[[], tuple[Callable, tuple]]] = {
     "README's pendulum": pendulum,
     "the paper's cart-pole": lambda: cartpole(False, False),
@@ -133,6 +209,12 @@ ROWS: dict[str, Callable[[], tuple[Callable, tuple]]] = {
     "double integrator, gradient": lambda: double_integrator(True),
     "quadrotor, two columns": lambda: quadrotor(False),
     "quadrotor, gradient": lambda: quadrotor(True),
+    "64 networks, solve_batch": lambda: network(False),
+    "64 networks, gradient": lambda: network(True),
+    "MJX, Gauss-Newton": lambda: mujoco(False, "gauss_newton"),
+    "MJX, Gauss-Newton, gradient": lambda: mujoco(True, "gauss_newton"),
+    "MJX, exact": lambda: mujoco(False, "exact"),
+    "MJX, exact, gradient": lambda: mujoco(True, "exact"),
 }
 
 

@@ -45,8 +45,10 @@ def at_top_level() -> bool:
     return get_opaque_trace_state() == _TOP_LEVEL
 
 
-def compiled(function: Callable, announced: Callable[..., str], **kwargs: Any) -> Callable:
-    """`jax.jit` of a function; outside of transformations with `compiler_options`.
+def compiled(
+    function: Callable, announced: Callable[..., str], jit: Callable = jax.jit, **kwargs: Any
+) -> Callable:
+    """A function under `jit`; outside of transformations with `compiler_options`.
 
     `announced` is called with the function's arguments when it is traced there: it may check them,
     and says what is being compiled. Should that take long, it is logged as a warning of the
@@ -57,11 +59,11 @@ def compiled(function: Callable, announced: Callable[..., str], **kwargs: Any) -
         _announce(announced(*args))
         return function(*args)
 
-    inner = jax.jit(function, **kwargs)
+    inner = jit(function, **kwargs)
 
     @functools.cache
     def outer():
-        return jax.jit(traced, compiler_options=compiler_options(), **kwargs)
+        return jit(traced, compiler_options=compiler_options(), **kwargs)
 
     @functools.wraps(function)
     def call(*args):

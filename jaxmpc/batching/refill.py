@@ -99,7 +99,7 @@ def run_many(iteration: Iteration, elements: PyTree, lanes: int) -> tuple[PyTree
     size = jax.tree.leaves(elements)[0].shape[0]
     lanes = min(lanes, size)
     init, step, terminate, postprocess = iteration
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), elements)
+    one = jax.tree.map(lambda leaf: leaf[0], elements)
     first_state = jax.eval_shape(init, one)
     result = jax.eval_shape(postprocess, one, first_state)
     waiting_room = trees.packed(elements)

@@ -16,6 +16,7 @@ from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.learning.examples import Examples
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
+from jaxmpc.solvers.evaluation import evaluate
 from jaxmpc.solvers.loop import Solver
 from jaxmpc.trajectory import open_loop
 
@@ -96,7 +97,7 @@ class Imitation(eqx.Module):
 
     def first_plans(self, params: PyTree, examples: Examples) -> Solution:
         """Trajectories that are marked as not solved: simulations of zeros, or the examples'."""
-        shapes = jax.eval_shape(lambda given: self.solve(params, given), examples)
+        shapes = jax.eval_shape(lambda given: self._evaluated(params, given), examples)
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         states, controls = jnp.asarray(examples.states), jnp.asarray(examples.controls)
         if not self.from_examples:
@@ -104,6 +105,19 @@ class Imitation(eqx.Module):
             states = self._simulations(params, examples, controls)
         unknown = jnp.full_like(blank.status, Status.non_finite)
         return dataclasses.replace(blank, states=states, controls=controls, status=unknown)
+
+    def _evaluated(self, params: PyTree, examples: Examples) -> Solution:
+        """A `Solution` of the structure that a solve has."""
+
+        def one(x0, params, controls):
+            worth = evaluate(self.problem, x0, params, controls)
+            return worth.compact(self.problem).expanded(self.problem)
+
+        params, axes = self._params(params, examples)
+        states, controls = jnp.asarray(examples.states), jnp.asarray(examples.controls)
+        if axes is None:
+            return jax.vmap(lambda x0, u: one(x0, params, u))(states[:, 0], controls)
+        return jax.vmap(one, (0, axes, 0))(states[:, 0], params, controls)
 
     def _simulations(self, params: PyTree, examples: Examples, controls) -> Float[Array, "B T1 n"]:
         params, axes = self._params(params, examples)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from jaxmpc.compilation import compiled
 from jaxmpc.learning.losses import Loss
 from jaxmpc.learning.training import Batches, Epoch, Learner, batches, epoch, evaluate
 from jaxmpc.learning.transforms import plain
@@ -30,14 +31,21 @@ class State(NamedTuple):
     best_epoch: np.ndarray
 
 
-@eqx.filter_jit
 def _epoch(loss: Loss, static, optimizer, trained, learner: Learner, examples, plan: Batches):
     return epoch(_of_arrays(loss, static), optimizer, trained, learner, examples, plan)
 
 
-@eqx.filter_jit
 def _evaluate(loss: Loss, static, arrays, examples, plans):
     return evaluate(_of_arrays(loss, static), arrays, examples, plans)
+
+
+def _first_plans(loss: Loss, static, arrays, examples):
+    return loss.first_plans(plain(eqx.combine(arrays, static)), examples)
+
+
+_epoch_compiled = compiled(_epoch, lambda *_: "an epoch of training", eqx.filter_jit)
+_evaluate_compiled = compiled(_evaluate, lambda *_: "an evaluation", eqx.filter_jit)
+_first_plans_compiled = compiled(_first_plans, lambda *_: "first plans", eqx.filter_jit)
 
 
 def _of_arrays(function, static: PyTree):
@@ -72,10 +80,10 @@ class Trainer:
 
     def forget(self, state: State) -> State:
         """The same with all plans as they are before the first visit."""
-        params = plain(self.whole(state.params))
-        plans = self._loss.first_plans(params, self._examples)
+        params = (self._static, state.params)
+        plans = _first_plans_compiled(self._loss, *params, self._examples)
         judged = {
-            name: judge.first_plans(params, examples)
+            name: _first_plans_compiled(judge, *params, examples)
             for name, (judge, examples) in self._evaluations.items()
         }
         return state._replace(plans=plans, judged=judged)
@@ -87,7 +95,7 @@ class Trainer:
         plan = batches(key, number, batch_size)
         mask = self._masks[group]
         fixed = (self._loss, self._static, self._optimizer, mask)
-        learner, entry = _epoch(*fixed, learner, self._examples, plan)
+        learner, entry = _epoch_compiled(*fixed, learner, self._examples, plan)
         moments = list(state.moments)
         moments[group] = learner.moments
         return (
@@ -100,7 +108,7 @@ class Trainer:
         losses, unsolved, judged = {}, {}, dict(state.judged)
         for name, (judge, examples) in self._evaluations.items():
             given = (judge, self._static, state.params, examples, judged[name])
-            loss, missing, judged[name] = _evaluate(*given)
+            loss, missing, judged[name] = _evaluate_compiled(*given)
             losses[name], unsolved[name] = np.asarray(loss), np.asarray(missing)
         return state._replace(judged=judged), losses, unsolved
 
