@@ -1,10 +1,11 @@
 """The line search of multiple shooting: along Newton's direction, as far as the filter lets it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.problem import Problem
@@ -14,14 +15,14 @@ from jaxmpc.solvers.multiple_shooting.iterate import (
     Functions,
     Iterate,
     Setting,
-    Values,
     functions_at,
     values_of,
 )
 from jaxmpc.solvers.multiple_shooting.merit import merit_of
 from jaxmpc.solvers.multiple_shooting.newton import Box, Move
 
-_STEP_SIZES = 14
+_SIDE_BY_SIDE = 4  # step sizes that are tried at once
+_LEAST = 15  # halvings, after which there is nothing left to try
 _KEEP = 1e10  # how far a multiplier may be from mu / its variable
 
 
@@ -41,6 +42,44 @@ class Search(NamedTuple):
     step_size: Float[Array, ""]
 
 
+class _Line(NamedTuple):
+    """Where a search looks."""
+
+    problem: Problem
+    params: PyTree
+    setting: Setting
+    start: Place
+    move: Move
+    box: Box
+
+    def longest(self) -> Float[Array, ""]:
+        """The longest step that keeps all positive variables positive."""
+        return _longest_step(self.start.iterate.positive, self.move.change.positive, self.move.mu)
+
+    def at(self, size) -> Iterate:
+        """The point after a step, with the multipliers of the start."""
+        iterate, change = self.start.iterate, self.move.change
+        return iterate._replace(
+            states=iterate.states + size * change.states,
+            controls=self.box.inside(iterate.controls + size * change.controls, size),
+            positive=iterate.positive + size * change.positive,
+        )
+
+    def functions(self, size) -> Functions:
+        """The values of the problem's functions there."""
+        there = self.at(size)
+        return functions_at(self.problem, self.params, there.states, there.controls)
+
+
+class _Trial(NamedTuple):
+    """A step, by how often the longest one was halved for it, and what is there."""
+
+    halvings: Int[Array, ""]
+    functions: Functions
+    acceptable: Bool[Array, ""]
+    by_objective: Bool[Array, ""]
+
+
 def filter_search(
     problem: Problem,
     params: PyTree,
@@ -55,46 +94,80 @@ def filter_search(
     The Lagrangian has the multipliers that the whole step leads to. A move that is `fresh` leads
     nowhere: the start is evaluated, and accepted as it is.
     """
-    iterate, change, mu = start.iterate, move.change, move.mu
+    line = _Line(problem, params, setting, start, move, box)
+    trial: _Trial = _first_acceptable(line, memory)
+    size = line.longest() * 0.5 ** trial.halvings.astype(start.functions.cost.dtype)
+    moved = _with_multipliers(line, size)
+    accepted = trial.acceptable & move.possible
+    found = trees.where(accepted, Place(moved, trial.functions), start)
+    accepted |= move.fresh
+    return Search(
+        place=trees.where(move.fresh, Place(start.iterate, trial.functions), found),
+        accepted=accepted,
+        by_objective=trial.by_objective & ~move.fresh,
+        step_size=jnp.where(accepted, size, 0.0),
+    )
+
+
+@jax.custom_vjp
+def _first_acceptable(line: _Line, memory: Filter) -> _Trial:
+    """Try a few steps side by side, and shorter ones if none of them will do.
+
+    Nearly always one of the first does. The derivative is that of the functions there, as if the
+    number of halvings had been given.
+    """
+    longest, move = line.longest(), line.move
+    iterate, change = line.start.iterate, move.change
     prices = (iterate.costates + change.costates)[1:]
     of_rows = iterate.multipliers() + change.equality + change.dual[0]
-
-    def priced(merit: Merit, values: Values) -> Merit:
-        worth = jnp.sum(prices * values.defects) + jnp.sum(of_rows * values.rows)
-        return merit._replace(objective=merit.objective + worth)
-
-    def at(size) -> Iterate:
-        return iterate._replace(
-            states=iterate.states + size * change.states,
-            controls=box.inside(iterate.controls + size * change.controls, size),
-            positive=iterate.positive + size * change.positive,
-        )
-
-    def trial(size):
-        there = at(size)
-        functions = functions_at(problem, params, there.states, there.controls)
-        values = values_of(setting, there, functions)
-        merit = merit_of(values, there, setting, mu)
-        return functions, merit, priced(merit, values)
-
-    longest = _longest_step(iterate.positive, change.positive, mu)
-    sizes = longest * 0.5 ** jnp.arange(_STEP_SIZES, dtype=longest.dtype)
-    functions, merits, lagrangians = jax.vmap(trial)(sizes)
     now = Merit(move.now.violation, move.now.objective + move.price_of_residuals)
-    accepted, by_objective = filters.judge(memory, move.now, merits, sizes, move.slope)
-    falls = filters.falls(memory, now, lagrangians, sizes, move.priced_slope)
-    best = jnp.argmax(accepted | falls)
-    found = jax.tree.map(lambda leaf: leaf[best], functions)
-    moved = _with_multipliers(at(sizes[best]), iterate, change, sizes[best], mu, setting)
-    accepted_one = (accepted | falls)[best] & move.possible
-    unmoved = Place(iterate, found)
-    found = trees.where(accepted_one, Place(moved, found), start)
-    return Search(
-        place=trees.where(move.fresh, unmoved, found),
-        accepted=accepted_one | move.fresh,
-        by_objective=(by_objective | (falls & ~accepted))[best] & ~move.fresh,
-        step_size=jnp.where(accepted_one | move.fresh, sizes[best], 0.0),
-    )
+
+    def measured(size):
+        functions, there = line.functions(size), line.at(size)
+        values = values_of(line.setting, there, functions)
+        merit = merit_of(values, there, line.setting, move.mu)
+        worth = jnp.sum(prices * values.defects) + jnp.sum(of_rows * values.rows)
+        return functions, merit, merit._replace(objective=merit.objective + worth)
+
+    def shorter(trial: _Trial) -> _Trial:
+        halvings = trial.halvings + 1 + jnp.arange(_SIDE_BY_SIDE, dtype=trial.halvings.dtype)
+        sizes = longest * 0.5 ** halvings.astype(longest.dtype)
+        functions, merits, lagrangians = jax.vmap(measured)(sizes)
+        accepted, by_objective = filters.judge(memory, move.now, merits, sizes, move.slope)
+        falls = filters.falls(memory, now, lagrangians, sizes, move.priced_slope)
+        acceptable = accepted | falls | move.fresh
+        one = jnp.where(jnp.any(acceptable), jnp.argmax(acceptable), _SIDE_BY_SIDE - 1)
+        by_objective |= falls & ~accepted
+        found = (halvings, functions, acceptable, by_objective)
+        return _Trial(*jax.tree.map(lambda leaf: leaf[one], found))
+
+    def wanted(trial: _Trial):
+        return ~trial.acceptable & (trial.halvings < _LEAST) & (move.possible | move.fresh)
+
+    never = move.possible & False
+    untried = never.astype(jnp.int32) - 1
+    blank = jax.tree.map(jnp.zeros_like, line.start.functions)
+    return jax.lax.while_loop(wanted, shorter, _Trial(untried, blank, never, never))
+
+
+def _forward(line: _Line, memory: Filter):
+    trial: Any = _first_acceptable(line, memory)
+    return trial, (line, memory, trial.halvings)
+
+
+def _backward(residuals, cotangent):
+    line, memory, halvings = residuals
+    varied, constant = eqx.partition(line, eqx.is_inexact_array)
+
+    def functions(varied):
+        line = eqx.combine(varied, constant)
+        return line.functions(line.longest() * 0.5 ** halvings.astype(line.move.mu.dtype))
+
+    _, pull = jax.vjp(functions, varied)
+    return *pull(cotangent.functions), jax.tree.map(lambda _: None, memory)
+
+
+_first_acceptable.defvjp(_forward, _backward)
 
 
 def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:
@@ -104,14 +177,14 @@ def _longest_step(values: Array, change: Array, mu) -> Float[Array, ""]:
     return jnp.min(jnp.where(falls, ratio, jnp.inf), initial=1.0)
 
 
-def _with_multipliers(
-    trial: Iterate, iterate: Iterate, change: Iterate, size, mu, setting: Setting
-):
-    """A trial with the multipliers after the step, kept within a wide band around mu / variable."""
+def _with_multipliers(line: _Line, size: Float[Array, ""]) -> Iterate:
+    """The point after a step with its multipliers, in a wide band around mu / variable."""
+    iterate, change, mu = line.start.iterate, line.move.change, line.move.mu
+    there = line.at(size)
     dual = iterate.dual + _longest_step(iterate.dual, change.dual, mu) * change.dual
-    dual = jnp.clip(dual, mu / (_KEEP * trial.positive), _KEEP * mu / trial.positive)
-    return trial._replace(
+    dual = jnp.clip(dual, mu / (_KEEP * there.positive), _KEEP * mu / there.positive)
+    return there._replace(
         costates=iterate.costates + size * change.costates,
-        dual=jnp.where(setting.exists, dual, 0.0),
+        dual=jnp.where(line.setting.exists, dual, 0.0),
         equality=iterate.equality + size * change.equality,
     )
