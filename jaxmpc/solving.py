@@ -47,7 +47,8 @@ def solve(
     """Find the controls that minimise the problem's cost; the result is differentiable.
 
     Works under `jit`, `vmap` and `grad`, and compiles itself when called outside of them (once
-    per problem, shapes and solver; like any traced function the problem's must be pure).
+    per problem, shapes and words of the solver, not for its numbers; like any traced function the
+    problem's must be pure).
 
     Args:
         problem: what to solve.
@@ -144,7 +145,8 @@ def finalize(
 
     Returns:
         The last point that was judged. Before the solver has terminated its status is
-        `max_iterations`, and its residuals say how far it has come.
+        `max_iterations`, and its residuals say how far it has come. Before its first step that is
+        the guess, of which nobody knows what it costs: inf.
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
