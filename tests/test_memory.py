@@ -35,7 +35,8 @@ def vmapped(problem, x0s, params):
     "solver", [pytest.param(vmapped, marks=pytest.mark.slow), jaxmpc.solve_batch]
 )
 def test_memory_is_linear(solver):
-    base = temporary_bytes(64, 64, solver)
+    # With 64 stages a twentieth fits into what others have left: 122 KB a stage, then 130 and 129.
+    base = temporary_bytes(128, 64, solver)
     assert base > 0
-    assert temporary_bytes(256, 64, solver) < 4.2 * base
-    assert temporary_bytes(64, 256, solver) < 4.2 * base
+    assert temporary_bytes(512, 64, solver) < 4.2 * base
+    assert temporary_bytes(128, 256, solver) < 4.2 * base

@@ -1,13 +1,14 @@
 """Where the multiple-shooting solvers start: the first states, and what is known of the scales."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxmpc import trees
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.trajectory import Trajectory, no_scales, objective, open_loop
+from jaxmpc.trajectory import Derivatives, Trajectory, no_scales, objective, open_loop, scales_of
 
 WORSE = 1000.0  # how many times what standing still costs makes a simulation useless
 
@@ -50,6 +51,27 @@ def scales_of_guess(problem: Problem, x0, params: PyTree, guess: Guess) -> Scale
     if guess.warm is None:
         return unknown
     return trees.where(guess.warm.usable, guess.warm.scales, unknown)
+
+
+def scales_at_first(
+    first: Bool[Array, ""],
+    problem: Problem,
+    params: PyTree,
+    trajectory: Trajectory,
+    along: Derivatives,
+    known: Scales,
+) -> Scales:
+    """The scales, measured at the `first` trajectory; what is `known` of them later.
+
+    There too if it is larger: near rest a trajectory by itself says little of the scales.
+    """
+
+    def measured():
+        states, controls, _, magnitude = trajectory
+        scales = scales_of(problem, params, states, controls, magnitude, along)
+        return jax.tree.map(jnp.maximum, scales, known)
+
+    return jax.lax.cond(first, measured, lambda: known)
 
 
 def refuse_general_constraints(solver: str, problem: Problem):

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -30,7 +29,7 @@ from jaxmpc.solvers.ilqr.regularization import Regularization, convexify_expansi
 from jaxmpc.solvers.loop import RUNNING, Guess, finite, iterations_after
 from jaxmpc.solvers.options import WORKING_PRECISION, default_tolerance, small_step
 from jaxmpc.solvers.report import print_iteration
-from jaxmpc.solvers.start import refuse_general_constraints
+from jaxmpc.solvers.start import refuse_general_constraints, scales_at_first
 from jaxmpc.trajectory import (
     BoundMultipliers,
     Derivatives,
@@ -42,7 +41,6 @@ from jaxmpc.trajectory import (
     lq_model,
     no_scales,
     scales_now,
-    scales_of,
 )
 from jaxmpc.trajectory.constraints import without_control_bounds
 
@@ -140,7 +138,8 @@ class ILQR(Configuration):
         moved = self._moved(state, search)
         inner = without_control_bounds(problem)
         along = derivatives(inner, *moved.nominal[:2], params)
-        moved = _with_scales(problem, params, moved, along)
+        given = (problem, params, moved.nominal, along, moved.scales)
+        moved = moved._replace(scales=scales_at_first(moved.fresh, *given))
         judged, stalled = self._judge(problem, state, moved, search, along.linearization)
         if self.verbose:
             print_iteration(judged, search)
@@ -270,14 +269,3 @@ class ILQR(Configuration):
         bounds = state.conditions.multipliers
         sides = jnp.where(bounds.lower > 0, -1, jnp.where(bounds.upper > 0, 1, 0))
         return bounded_policy(model, low, high, proximal, sides.astype(jnp.int32), recursion)
-
-
-def _with_scales(problem: Problem, params, state: ILQRState, along: Derivatives) -> ILQRState:
-    """The state with the scales measured at the first trajectory."""
-
-    def measured():
-        states, controls, _, magnitude = state.nominal
-        return scales_of(problem, params, states, controls, magnitude, along)
-
-    scales = jax.lax.cond(state.fresh, measured, lambda: state.scales)
-    return state._replace(scales=scales)

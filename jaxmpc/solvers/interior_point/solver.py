@@ -38,8 +38,8 @@ from jaxmpc.solvers.options import (
     default_tolerance,
 )
 from jaxmpc.solvers.report import print_interior_point
-from jaxmpc.solvers.start import first_states, scales_of_guess
-from jaxmpc.trajectory import falls_without_limit
+from jaxmpc.solvers.start import first_states, scales_at_first, scales_of_guess
+from jaxmpc.trajectory import Trajectory, falls_without_limit
 from jaxmpc.trajectory.constraints import violations_of
 
 
@@ -142,9 +142,12 @@ class InteriorPoint(Configuration):
         exact = self.hessian == "exact"
         present = state.original.present
         along = derivatives_at(problem, params, present, here.place.iterate, exact)
+        nominal = Trajectory(*here.place.iterate[:2], *here.place.functions[:2])
+        given = (problem, params, nominal, along, here.scales)
+        scales = scales_at_first(state.steps == 0, *given)
         first: Begun = jax.lax.cond(
             state.steps == 0,
-            lambda here: begun(problem, params, here, along, barrier),
+            lambda here: begun(problem, here, scales, along, barrier),
             begun_before,
             here,
         )

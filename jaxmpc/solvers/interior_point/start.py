@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from jaxmpc import trees
 from jaxmpc.lq.rows import Rows
@@ -22,7 +21,7 @@ from jaxmpc.solvers.multiple_shooting.iterate import (
     values_of,
 )
 from jaxmpc.solvers.multiple_shooting.merit import violation_of_hard
-from jaxmpc.trajectory import Derivatives, Linearization, scales_of
+from jaxmpc.trajectory import Derivatives, Linearization
 from jaxmpc.trajectory.constraints import rows_of_multipliers
 
 WARM_MU = 1e-5  # the barrier parameter after a solution nearby
@@ -97,14 +96,11 @@ class Begun(NamedTuple):
 
 
 def begun(
-    problem: Problem, params: PyTree, state: InteriorPointState, along: Derivatives, barrier
+    problem: Problem, state: InteriorPointState, scales: Scales, along: Derivatives, barrier
 ) -> Begun:
-    """The scales, slacks and multipliers around the first point, and its barrier parameter."""
+    """Slacks and multipliers around the first point, and its barrier parameter."""
     raw, functions = state.place
     trajectory = (raw.states, raw.controls)
-    scales = scales_of(problem, params, *trajectory, functions.magnitude, along)
-    # Near rest a trajectory by itself says little of the scales.
-    scales = jax.tree.map(jnp.maximum, scales, state.scales)
     scales = scales._replace(cost=jnp.maximum(scales.cost, barrier))
     setting = state.original._replace(units=units_of(problem, raw.states[0], scales))
     setting = scaled(setting, worth_of_cost(along.linearization, scales), scales.cost)
