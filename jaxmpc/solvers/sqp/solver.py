@@ -68,7 +68,6 @@ from jaxmpc.trajectory.constraints import without_control_bounds
 
 _FIRST_PROXIMAL = 0.1
 _REMEMBERED = 0.01  # the least weight to raise after a failure: it decays in convex iterations
-_CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search before was to close
 _FORGOTTEN = 1  # line searches that fail before the filter forgets the points in the way
 
 
@@ -170,7 +169,7 @@ class SQP(Configuration):
         along = derivatives_at(inner, params, state.setting.present, iterate, exact)
         state, unit_of_duals = begun(problem, params, state, along)
         judged = self._judge(problem, inner, state, along, unit_of_duals)
-        aim = judged.values._replace(defects=_closing(state) * judged.values.defects)
+        aim = judged.values._replace(defects=state.closing() * judged.values.defects)
         model = self._minimise(problem, state, judged, aim)
         move = move_along(inner, state.setting, state.place.iterate, judged.values, model)
         return self._concluded(problem, state, judged, model, move, step_size)
@@ -292,11 +291,3 @@ class SQP(Configuration):
             nearly=nearly,
             status=jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32),
         )
-
-
-def _closing(state: SQPState) -> Float[Array, ""]:
-    """The share of the defects that a full step is to close: all, but after failed searches.
-
-    To close all of them at once may take every bound of unstable dynamics, and states far away.
-    """
-    return _CLOSED_AFTER_FAILURE ** state.failures.astype(state.proximal.dtype)

@@ -11,6 +11,8 @@ from jaxmpc.solvers.multiple_shooting.iterate import Setting
 from jaxmpc.solvers.multiple_shooting.newton import Move
 from jaxmpc.trajectory import BoundMultipliers
 
+_CLOSED_AFTER_FAILURE = 0.3  # of the share of the defects that the search before was to close
+
 
 class Findings(NamedTuple):
     """What was found where the iteration ended."""
@@ -36,3 +38,10 @@ class SQPState(NamedTuple):
     nearly: Int[Array, ""]
     steps: Int[Array, ""]
     status: Int[Array, ""]
+
+    def closing(self) -> Float[Array, ""]:
+        """The share of the defects that a full step is to close: all, but after failed searches.
+
+        To close all of them at once may take every bound of unstable dynamics, and states far away.
+        """
+        return _CLOSED_AFTER_FAILURE ** self.failures.astype(self.proximal.dtype)
