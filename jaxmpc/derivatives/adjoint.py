@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from jaxmpc.checks import check_choice, check_not_negative, check_positive
-from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.riccati.choice import CHOICES
+from jaxmpc.solvers.configuration import Configuration, configuration, number
 
 
 @configuration

@@ -113,20 +113,22 @@ class Imitation(eqx.Module):
             worth = evaluate(self.problem, x0, params, controls)
             return worth.compact(self.problem).expanded(self.problem)
 
-        params, axes = self._params(params, examples)
-        states, controls = jnp.asarray(examples.states), jnp.asarray(examples.controls)
-        if axes is None:
-            return jax.vmap(lambda x0, u: one(x0, params, u))(states[:, 0], controls)
-        return jax.vmap(one, (0, axes, 0))(states[:, 0], params, controls)
+        return self._for_each(one, params, examples, jnp.asarray(examples.controls))
 
     def _simulations(self, params: PyTree, examples: Examples, controls) -> Float[Array, "B T1 n"]:
+        def one(x0, params, controls):
+            return open_loop(self.problem, x0, params, controls).states
+
+        return self._for_each(one, params, examples, controls)
+
+    def _for_each(self, function: Callable, params: PyTree, examples: Examples, controls):
+        """function(x0, params, controls) of every example."""
         params, axes = self._params(params, examples)
+        x0s = jnp.asarray(examples.states)[:, 0]
         # A network has leaves that are functions: what all share is not an argument of `vmap`.
         if axes is None:
-            simulate = jax.vmap(lambda x0, u: open_loop(self.problem, x0, params, u))
-            return simulate(examples.states[:, 0], controls).states
-        simulate = jax.vmap(open_loop, (None, 0, axes, 0))
-        return simulate(self.problem, examples.states[:, 0], params, controls).states
+            return jax.vmap(lambda x0, u: function(x0, params, u))(x0s, controls)
+        return jax.vmap(function, (0, axes, 0))(x0s, params, controls)
 
     def _params(self, params: PyTree, examples: Examples) -> tuple[PyTree, PyTree]:
         """The params of the problem and their axes."""

@@ -10,10 +10,10 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from jaxmpc import trees
 from jaxmpc.batching.refill import RUNNING as RUNNING
 from jaxmpc.checks import check_type
-from jaxmpc.configuration import Configuration
 from jaxmpc.problem import Problem
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Multipliers, Scales, Solution, Status
+from jaxmpc.solvers.configuration import Configuration
 
 
 class WarmStart(NamedTuple):

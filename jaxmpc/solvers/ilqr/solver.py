@@ -7,7 +7,6 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_positive
-from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.bounds.control_limited import Policy, control_limited_policy
 from jaxmpc.lq.bounds.parallel_policy import bounded_policy
 from jaxmpc.lq.riccati.choice import CHOICES, SEQUENTIAL, choose
@@ -21,6 +20,7 @@ from jaxmpc.solution import (
     multipliers_of_bounds,
     no_violations,
 )
+from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.evaluation import Conditions, conditions_at
 from jaxmpc.solvers.ilqr import regularization
 from jaxmpc.solvers.ilqr.feasible_start import STEPS, feasible_start

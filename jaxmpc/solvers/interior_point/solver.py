@@ -8,10 +8,10 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_not_negative, check_positive
-from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.riccati.choice import CHOICES, choose
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Residuals, Solution, Status
+from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.interior_point import restoration
 from jaxmpc.solvers.interior_point.barrier_parameter import START_MU
 from jaxmpc.solvers.interior_point.convex_factor import convex_factor

@@ -8,7 +8,6 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc import trees
 from jaxmpc.checks import check_bool, check_choice, check_positive
-from jaxmpc.configuration import Configuration, configuration, number
 from jaxmpc.lq.bounds.active_set import Question
 from jaxmpc.lq.riccati.choice import CHOICES, choose
 from jaxmpc.problem import Problem
@@ -21,6 +20,7 @@ from jaxmpc.solution import (
     multipliers_of_bounds,
     no_violations,
 )
+from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.loop import RUNNING, Guess, iterations_after
 from jaxmpc.solvers.multiple_shooting import filter as filters
 from jaxmpc.solvers.multiple_shooting.filter_search import Place, filter_search
