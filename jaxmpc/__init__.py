@@ -8,6 +8,7 @@ from jaxmpc import (
     models as models,
 )
 from jaxmpc.batch import solve_batch as solve_batch
+from jaxmpc.compilation import compiler_options as compiler_options
 from jaxmpc.control.receding_guess import receding_guess as receding_guess
 from jaxmpc.derivatives.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,
@@ -24,7 +25,6 @@ from jaxmpc.derivatives.forward import (
 from jaxmpc.description import describe as describe
 from jaxmpc.diagnosis.diagnose import diagnose as diagnose
 from jaxmpc.problem import Problem as Problem, Soft as Soft
-from jaxmpc.problem.compilation import compiler_options as compiler_options
 from jaxmpc.reformulations import free_parameters as free_parameters, slew_rate as slew_rate
 from jaxmpc.solution import (
     Gains as Gains,

@@ -21,11 +21,11 @@ from jaxmpc.arguments import (
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
 from jaxmpc.checks import check_positive, check_type
+from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, check_and_hoist, close_over_static
-from jaxmpc.problem.compilation import at_top_level, compiled
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.loop import Driver, Solver, split_solver, unroll

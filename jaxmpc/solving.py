@@ -10,13 +10,13 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import check_arguments, check_warm_start
 from jaxmpc.checks import check_type
+from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
-from jaxmpc.problem.compilation import at_top_level, compiled
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.interior_point import InteriorPoint

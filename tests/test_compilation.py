@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import jaxmpc
-from jaxmpc import ILQR, SQP, ImplicitAdjoint, InteriorPoint
-from jaxmpc.problem import compilation
+from jaxmpc import ILQR, SQP, ImplicitAdjoint, InteriorPoint, compilation
 
 PROBLEM = jaxmpc.Problem(
     lambda x, u, t, w: x + 0.1 * jnp.stack([x[1], jnp.sin(u[0])]),

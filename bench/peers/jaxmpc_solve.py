@@ -50,7 +50,8 @@ class Contender:
 
         function = jax.value_and_grad(loss, has_aux=True) if gradient else self._solution
         self._arguments = (params, self._problem, starts, guesses)
-        self._compiled = jax.jit(function).lower(*self._arguments).compile()
+        function = jax.jit(function, compiler_options=jaxmpc.compiler_options())
+        self._compiled = function.lower(*self._arguments).compile()
 
     def _solution(self, params, problem, starts, guesses) -> Any:
         options = {**guesses, "solver": self._solver}

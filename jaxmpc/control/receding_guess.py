@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_positive, check_state
+from jaxmpc.compilation import compiled
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
-from jaxmpc.problem.compilation import compiled
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import Guess, run
 from jaxmpc.solvers.start import starting_states

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.checks import check_state
+from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.active_rows import ActiveRows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance, KKTPoint
@@ -22,7 +23,6 @@ from jaxmpc.lq.riccati.sequential import Factor
 from jaxmpc.lq.rows import Jacobian, Rows, every_state
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
-from jaxmpc.problem.compilation import compiled
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.options import default_tolerance
 from jaxmpc.trajectory.constraints import without_control_bounds

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_state
+from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
@@ -21,7 +22,6 @@ from jaxmpc.derivatives.smoothing import barrier_problem, central_path, path_mul
 from jaxmpc.lq.constrained import solve_rows
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
-from jaxmpc.problem.compilation import compiled
 from jaxmpc.solution import Multipliers, Solution, Status
 
 

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.compilation import compiled
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.trajectory import objective, open_loop
@@ -24,13 +24,13 @@ class Case(NamedTuple):
     solution: Solution
 
 
-@jax.jit
+@compiled
 def zero_rollout(case: Case) -> Trajectory:
     """The rollout of zero controls, moved inside their bounds: where a solver starts."""
     return open_loop(case.problem, case.x0, case.params, _zero_controls(case))
 
 
-@jax.jit
+@compiled
 def cost_of_standing_still(case: Case) -> Float[Array, ""]:
     """The cost of staying at x0 with the same controls, whether or not the dynamics allow it."""
     states = jnp.tile(case.x0, (case.problem.horizon + 1, 1))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.active_rows import row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.derivatives.instance import Instance
@@ -52,7 +53,7 @@ def _conditions(instance: Instance, solution) -> Conditions:
     )
 
 
-_compiled = jax.jit(_conditions)
+_compiled = compiled(_conditions)
 
 
 def _products(instance: Instance, solution, point) -> dict[str, Array]:

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmpc.compilation import compiled
 from jaxmpc.diagnosis.case import Case, joined, one_digit
 from jaxmpc.problem import Problem
 from jaxmpc.problem.kinds import KINDS
@@ -66,7 +66,7 @@ def hard_violations(case: Case) -> list[Violation]:
     return sorted(found, key=lambda one: -one.scaled)
 
 
-@jax.jit
+@compiled
 def _rows_that_count(problem: Problem, x0, params) -> tuple[dict[str, Array], dict[str, Array]]:
     """Which rows of each constraint there are (not those that x0 decides), and which are hard."""
     general = without_control_bounds(problem)
@@ -130,7 +130,7 @@ def _decided_by_x0(case: Case, found: list[Violation]) -> list[str]:
     return lines
 
 
-_derivatives = jax.jit(derivatives)
+_derivatives = compiled(derivatives)
 
 
 def _softened(case: Case, fields: list[str]) -> tuple[str, bool]:

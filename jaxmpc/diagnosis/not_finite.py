@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmpc.compilation import compiled
 from jaxmpc.diagnosis.case import Case, vector, zero_rollout
 from jaxmpc.diagnosis.primitives import culprit
 from jaxmpc.problem import Problem
@@ -92,7 +93,7 @@ def _flags(order: int, problem: Problem, states, controls, params) -> dict[str, 
     return flags
 
 
-_compiled_flags = jax.jit(_flags, static_argnums=0)
+_compiled_flags = compiled(_flags, static_argnums=0)
 
 
 def _first(case: Case, states, controls, order: int) -> _Found | None:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmpc.compilation import compiled
 from jaxmpc.diagnosis.case import Case
 from jaxmpc.problem import terminal_cost
 
@@ -50,7 +51,7 @@ def _costs_apart(case: Case) -> list[str]:
     ]
 
 
-@jax.jit
+@compiled
 def _sizes(case: Case):
     """The stage costs' absolute sum and the absolute terminal cost.
 

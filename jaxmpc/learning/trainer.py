@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from jaxmpc.compilation import compiled
 from jaxmpc.learning.losses import Loss
 from jaxmpc.learning.training import Batches, Epoch, Learner, batches, epoch, evaluate
 from jaxmpc.learning.transforms import plain
-from jaxmpc.problem.compilation import compiled
 
 
 class State(NamedTuple):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxmpc.compilation import compiled
 from jaxmpc.lq.bounds.bounded import bounded_solution
 from jaxmpc.lq.differentiable import solve_with_factor
 from jaxmpc.lq.problem import LQProblem
@@ -76,7 +77,12 @@ def _solution(
     return solve_with_factor(problem, factor, jnp.zeros_like(problem.r))
 
 
-_compiled_solution = jax.jit(_solution)
+def _sizes(problem: LQProblem) -> str:
+    horizon, m, n = problem.S.shape
+    return f"n={n}, m={m}, T={horizon}"
+
+
+_compiled_solution = compiled(_solution, lambda problem, *_: f"lq.solve of {_sizes(problem)}")
 
 
 def factor(
@@ -96,7 +102,7 @@ def factor(
     return _compiled_factor(symmetric(problem), free, choice(problem, riccati))
 
 
-_compiled_factor = jax.jit(certain_factor)
+_compiled_factor = compiled(certain_factor, lambda problem, *_: f"lq.factor of {_sizes(problem)}")
 
 
 def choice(problem: LQProblem, riccati: str) -> Recursion:

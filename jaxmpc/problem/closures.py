@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.compilation import at_top_level
 from jaxmpc.problem import Problem
-from jaxmpc.problem.compilation import at_top_level
 from jaxmpc.problem.functions import Program, StaticTree, TracedFunction
 from jaxmpc.problem.kinds import KINDS
 

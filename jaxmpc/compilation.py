@@ -46,17 +46,21 @@ def at_top_level() -> bool:
 
 
 def compiled(
-    function: Callable, announced: Callable[..., str], jit: Callable = jax.jit, **kwargs: Any
+    function: Callable,
+    announced: Callable[..., str] | None = None,
+    jit: Callable = jax.jit,
+    **kwargs: Any,
 ) -> Callable:
     """A function under `jit`; outside of transformations with `compiler_options`.
 
     `announced` is called with the function's arguments when it is traced there: it may check them,
     and says what is being compiled. Should that take long, it is logged as a warning of the
-    logger "jaxmpc".
+    logger "jaxmpc". Without it nothing is said.
     """
 
     def traced(*args):
-        _announce(announced(*args))
+        if announced is not None:
+            _announce(announced(*args))
         return function(*args)
 
     inner = jit(function, **kwargs)
