@@ -1,6 +1,7 @@
 """Differentiable trajectory optimisation in JAX."""
 
 from jaxmpc import (
+    control as control,
     costs as costs,
     integrators as integrators,
     learning as learning,
@@ -9,7 +10,11 @@ from jaxmpc import (
 )
 from jaxmpc.batch import solve_batch as solve_batch
 from jaxmpc.compilation import compiler_options as compiler_options
+from jaxmpc.control.exporting import export as export
 from jaxmpc.control.receding_guess import receding_guess as receding_guess
+from jaxmpc.control.receding_horizon import RecedingHorizon as RecedingHorizon
+from jaxmpc.control.shifting import shift as shift
+from jaxmpc.control.simulation import Simulation as Simulation, simulate as simulate
 from jaxmpc.derivatives.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,
     UnrolledAdjoint as UnrolledAdjoint,

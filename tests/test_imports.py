@@ -18,7 +18,7 @@ FLOORS = [
     ["lq.riccati"],
     ["lq.differentiable"],
     ["lq.constrained", "lq.bounds"],
-    ["lq.solving"],
+    ["lq.infinite_horizon", "lq.solving"],
     ["problem.kinds"],
     ["problem", "solution"],
     ["costs", "integrators", "models", "trajectory"],

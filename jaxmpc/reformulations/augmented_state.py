@@ -1,8 +1,9 @@
-"""Bounds of a state that gains entries, and the prices of soft ones: none for the new entries."""
+"""Bounds and prices of states and controls that gain entries."""
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmpc.problem import Problem
 from jaxmpc.problem.soft import Soft
 
 
@@ -32,6 +33,18 @@ def extended_prices(soft, added: int):
     price = soft["state_bounds"]
     extended = Soft(_append(price.linear, added, jnp.inf), _append(price.quadratic, added, 0.0))
     return {**soft, "state_bounds": extended}
+
+
+def control_bounds_with_first(problem: Problem, low, high):
+    """The control bounds, and those of entries that are free in the first control alone."""
+    limits = problem.limits(jnp.result_type(float))
+    return tuple(with_first(*pair) for pair in zip(limits, (low, high), strict=True))
+
+
+def with_first(rows, first):
+    """The rows [T, m] beside rows [T, k] that are zero after the first."""
+    added = jnp.pad(first.astype(rows.dtype)[None], ((0, len(rows) - 1), (0, 0)))
+    return jnp.concatenate([rows, added], axis=1)
 
 
 def _append(value, added: int, entry: float):

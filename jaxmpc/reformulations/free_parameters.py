@@ -1,4 +1,4 @@
-"""A free final time, or other parameters that are optimised together with the controls.
+"""A free final time, other parameters, or a free initial state, optimised with the controls.
 
     def ode(x, u, params):  # in the time 0 .. 1 that is a fraction of the final time
         return params["final_time"] * f(x, u)
@@ -25,7 +25,17 @@ from jaxtyping import Array, ArrayLike, Float
 
 from jaxmpc.problem import Problem
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
-from jaxmpc.reformulations.augmented_state import extended_bounds, extended_prices
+from jaxmpc.reformulations.augmented_state import (
+    control_bounds_with_first,
+    extended_bounds,
+    extended_prices,
+    with_first,
+)
+from jaxmpc.reformulations.initial_state import (
+    initial_state_guess as initial_state_guess,
+    optimize_initial_state as optimize_initial_state,
+    split_initial_state as split_initial_state,
+)
 
 
 def optimize_parameters(
@@ -70,7 +80,7 @@ def optimize_parameters(
         at_stage,
         lambda _, function: _Terminal(function, merge, k),
         control_dim=problem.control_dim + k,
-        control_bounds=_control_bounds(problem, low, high),
+        control_bounds=control_bounds_with_first(problem, low, high),
         state_bounds=extended_bounds("optimize_parameters", problem.state_bounds, k),
         soft=extended_prices(problem.soft, k),
     )
@@ -106,7 +116,7 @@ def augment_guess(
             )
         held = jnp.tile(parameters.astype(states.dtype), (len(states), 1))
         states = jnp.concatenate([states, held], axis=1)
-    return states, _with_first(controls, parameters)
+    return states, with_first(controls, parameters)
 
 
 def split_trajectory(
@@ -172,17 +182,6 @@ def _parameter_bounds(lower, upper):
             f"optimize_parameters: wanted lower <= upper, got lower = {low} and upper = {high}."
         )
     return low, high
-
-
-def _control_bounds(problem: Problem, low, high):
-    limits = problem.limits(jnp.result_type(float))
-    return tuple(_with_first(*pair) for pair in zip(limits, (low, high), strict=True))
-
-
-def _with_first(rows, first):
-    """The rows [T, m] beside rows [T, k] that are zero after the first."""
-    added = jnp.pad(first.astype(rows.dtype)[None], ((0, len(rows) - 1), (0, 0)))
-    return jnp.concatenate([rows, added], axis=1)
 
 
 def _array(caller: str, name: str, value, wanted: str):

@@ -154,9 +154,16 @@ def checked_status(solver: Solver, state: Any) -> Int[Array, ""]:
     return jnp.where(lost, Status.non_finite, status).astype(jnp.int32)
 
 
-def run(solver: Solver, problem: Problem, x0, params: PyTree, guess: Guess) -> Solution:
-    """Step until the solver terminates, or the limit is reached."""
-    driver = Driver(solver, solver.max_iterations)
+def run(
+    solver: Solver,
+    problem: Problem,
+    x0,
+    params: PyTree,
+    guess: Guess,
+    limit: int | Int[Array, ""] | None = None,
+) -> Solution:
+    """Step until the solver terminates, or a limit is reached: by default its own."""
+    driver = Driver(solver, solver.max_iterations if limit is None else limit)
     progress = jax.lax.while_loop(
         lambda progress: driver.terminate(progress) == RUNNING,
         lambda progress: driver.step(problem, params, progress),

@@ -1,0 +1,76 @@
+"""What a receding-horizon controller remembers from sample to sample, and the policy in it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Solution
+
+
+class Plan(NamedTuple):
+    """The memory of a `RecedingHorizon`: a pytree of fixed structure.
+
+    Attributes:
+        solution: the last one that could be relied on; before there is any, the guess.
+        stage: int32, that of `solution` which belongs to the sample served last, or to the
+            coming one if that is `prepared`. It grows for as long as no new solution is found.
+        prepared: whether the coming sample's plan is made already.
+        begun: whether there has been a solution.
+        status: int32, a `Status`: of the last solve, or `non_finite` for a state that was not.
+        iterations: int32, of the last solve.
+        failures: int32, how many solves in a row could not be relied on.
+        counts: [7] int32, how often each `Status` has come about.
+        samples: int32, how often a plan was made or kept.
+        state: [n], where the last control acts: as measured, or predicted over the delay.
+        control: [m], the last control.
+        pending: [delay, m], controls on their way to the plant, the next one first.
+        params: those of the last plan, where a delay asks for predictions; None without.
+    """
+
+    solution: Solution
+    stage: Int[Array, ""]
+    prepared: Bool[Array, ""]
+    begun: Bool[Array, ""]
+    status: Int[Array, ""]
+    iterations: Int[Array, ""]
+    failures: Int[Array, ""]
+    counts: Int[Array, "7"]
+    samples: Int[Array, ""]
+    state: Float[Array, " n"]
+    control: Float[Array, " m"]
+    pending: Float[Array, "d m"]
+    params: PyTree
+
+    def coming(self) -> Int[Array, ""]:
+        """The stage of the coming sample."""
+        return jnp.where(self.prepared, self.stage, self.stage + 1)
+
+
+def policy(
+    problem: Problem, plan: Plan, x: Float[Array, " n"], stage: Int[Array, ""], fraction=0.0
+) -> Float[Array, " m"]:
+    """u* + K (x - x*) within the bounds, some way from one stage to the next; u* for x not finite.
+
+    Beyond the end of the plan its last stage is followed. Gains are constants.
+    """
+    solution = plan.solution
+    index = jnp.minimum(stage, problem.horizon - 1)
+    here, after = solution.states[index], solution.states[index + 1]
+    K = jax.lax.stop_gradient(solution.gains.feedback[index])
+    lost = ~jnp.all(jnp.isfinite(x))
+    away = jnp.where(lost, 0.0, x - (here + fraction * (after - here)))
+    lower, upper = problem.limits(x.dtype)
+    return jnp.clip(solution.controls[index] + K @ away, lower[0], upper[0])
+
+
+def predicted(
+    problem: Problem, params: PyTree, x: Float[Array, " n"], pending: Float[Array, "d m"]
+) -> Float[Array, " n"]:
+    """Where the model is when all pending controls have acted, each as in stage 0."""
+    start = problem.times[0]
+    for u in pending:
+        x = problem.dynamics(x, u, start, params)
+    return x

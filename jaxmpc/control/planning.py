@@ -1,0 +1,186 @@
+"""A sample of a receding-horizon controller: plan, decide what may be relied on, follow."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from jaxmpc import trees
+from jaxmpc.control.plan import Plan, policy, predicted
+from jaxmpc.control.shifting import shift
+from jaxmpc.solution import Solution, Status
+from jaxmpc.solvers.loop import Guess, Solver, WarmStart, result_of, run
+from jaxmpc.solvers.start import first_states, starting_states
+from jaxmpc.solving import attached, default_solver, full_guess
+from jaxmpc.trajectory import open_loop, rollout
+
+if TYPE_CHECKING:
+    from jaxmpc.control.receding_horizon import RecedingHorizon
+
+
+def solver_of(controller: "RecedingHorizon") -> Solver:
+    """The controller's solver, or the one that `solve` would pick."""
+    return controller.solver or default_solver(controller.problem)
+
+
+def first_plan(
+    controller: "RecedingHorizon", x0: Float[Array, " n"], params: PyTree, guess
+) -> Plan:
+    """The guess as a plan, which has not begun unless it is a solution."""
+    problem, solver = controller.problem, solver_of(controller)
+    given = jax.lax.stop_gradient((problem, x0, params))
+    start = full_guess(problem, x0, guess)
+    states = first_states(*given, start.controls, start)
+    start = start._replace(states=states)
+    solution = result_of(solver, problem, params, solver.init(*given, start))
+    solution = solution.compact(problem).expanded(problem)
+    warm, known = guess[-1], {"states": states, "controls": start.controls}
+    begun = jnp.isnan(x0[0]) & False
+    if warm is not None:
+        begun = warm.usable
+        known |= {"costates": warm.costates, "multipliers": warm.multipliers, "scales": warm.scales}
+    solution = dataclasses.replace(solution, **known)
+    none = jnp.zeros_like(solution.status)
+    lower, upper = (limit[0] for limit in problem.limits(x0.dtype))
+    idle = jnp.clip(jnp.zeros_like(start.controls[0]), lower, upper)
+    return Plan(
+        solution=solution,
+        stage=none,
+        prepared=~(begun & False),
+        begun=begun,
+        status=none + Status.max_iterations,
+        iterations=none,
+        failures=none,
+        counts=jnp.zeros_like(x0, shape=(len(Status),), dtype=jnp.int32),
+        samples=none,
+        state=x0,
+        control=idle,
+        pending=jnp.tile(idle, (controller.delay, 1)),
+        params=params if controller.delay else None,
+    )
+
+
+def step(controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan, params: PyTree):
+    """Plan from where the control will act, and apply the beginning."""
+    plan = _with_params(controller, plan, params)
+    at = predicted(controller.problem, plan.params, x, plan.pending)
+    return followed(controller, at, replanned(controller, at, plan, params))
+
+
+def feedback(controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan):
+    """The policy of the plan, where the control will act."""
+    return followed(controller, predicted(controller.problem, plan.params, x, plan.pending), plan)
+
+
+def prepare(controller: "RecedingHorizon", plan: Plan, params: PyTree) -> Plan:
+    """Plan from the state that the model predicts for the coming sample."""
+    plan = _with_params(controller, plan, params)
+    x = predicted(controller.problem, params, plan.state, plan.control[None])
+    x = known(jnp.where(plan.prepared, plan.state, x), plan)
+    if isinstance(controller.every, int) and controller.every == 1:
+        return replanned(controller, x, plan, params)
+    due = (plan.samples % controller.every == 0) | ~plan.begun | (plan.failures > 0)
+    kept = plan._replace(samples=plan.samples + 1)
+    if controller.between == "rollout":
+        kept = _simulated(controller, x, kept, params)
+    return jax.lax.cond(due, lambda: replanned(controller, x, plan, params), lambda: kept)
+
+
+def replanned(
+    controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan, params: PyTree
+) -> Plan:
+    """Solve for the coming sample."""
+    problem, solver = controller.problem, solver_of(controller)
+    limit = solver.max_iterations
+    if controller.iterations is not None:
+        limit = jnp.where(plan.begun, controller.iterations, limit)
+    lost = ~jnp.all(jnp.isfinite(x))
+    given = (problem, known(x, plan), params)
+    fixed, driven = jax.lax.stop_gradient((given, solver))
+    found = run(driven, *fixed, guess_of_plan(controller, *fixed[1:], plan), limit)
+    good = found.converged
+    if controller.iterations is not None:
+        good |= found.status == Status.max_iterations
+    return updated(plan, attached(controller.adjoint, given, found), good, lost)
+
+
+def guess_of_plan(
+    controller: "RecedingHorizon", x: Float[Array, " n"], params: PyTree, plan: Plan
+) -> Guess:
+    """The plan as it is at the coming sample; what `solve` starts from after too many failures."""
+    problem = controller.problem
+    ahead = shift(plan.solution, jnp.where(plan.begun, plan.coming(), 0))
+    anew = plan.failures >= controller.patience
+    idle = jnp.clip(jnp.zeros_like(ahead.controls), *problem.limits(x.dtype))
+    start = starting_states(problem, params, open_loop(problem, x, params, idle))
+    states, controls = trees.where(anew, (start, idle), (ahead.states, ahead.controls))
+    usable = plan.begun & ~anew
+    warm = WarmStart(ahead.states, ahead.costates, ahead.multipliers, ahead.scales, usable)
+    return jax.lax.stop_gradient(Guess(controls, states, warm))
+
+
+def updated(plan: Plan, found: Solution, good: Bool[Array, ""], lost: Bool[Array, ""]) -> Plan:
+    """The plan with what was found in it if that is good, and the state was; else a stage on."""
+    good &= ~lost
+    status = jnp.where(lost, Status.non_finite, found.status).astype(jnp.int32)
+    # What follows from a solution but its trajectory would be third derivatives, for nothing.
+    constant = jax.lax.stop_gradient(found)
+    found = dataclasses.replace(constant, states=found.states, controls=found.controls)
+    return plan._replace(
+        solution=trees.where(good, found, plan.solution),
+        stage=jnp.where(good, 0, plan.coming()),
+        prepared=plan.prepared | True,
+        begun=plan.begun | good,
+        status=status,
+        iterations=found.iterations,
+        failures=jnp.where(good, 0, plan.failures + 1),
+        counts=plan.counts + jax.nn.one_hot(status, len(Status), dtype=jnp.int32),
+        samples=plan.samples + 1,
+        state=jnp.where(good, found.states[0], plan.state),
+    )
+
+
+def _simulated(
+    controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan, params: PyTree
+) -> Plan:
+    """The plan as its own policy leads it on from a state; as it is where that is not finite."""
+    problem = controller.problem
+    ahead = shift(plan.solution, plan.coming())
+
+    def law(x, stage):
+        x_star, u_star, K, lower, upper = stage
+        return jnp.clip(u_star + K @ (x - x_star), lower, upper)
+
+    gains = jax.lax.stop_gradient(ahead.gains.feedback)
+    along = (ahead.states[:-1], ahead.controls, gains, *problem.limits(x.dtype))
+    states, controls, *_ = rollout(problem, x, params, law, along)
+    found = dataclasses.replace(ahead, states=states, controls=controls)
+    sound = jnp.all(jnp.isfinite(states)) & jnp.all(jnp.isfinite(controls))
+    return plan._replace(
+        solution=trees.where(sound, found, plan.solution),
+        stage=jnp.where(sound, 0, plan.coming()),
+        prepared=plan.prepared | True,
+        state=jnp.where(sound, x, plan.state),
+    )
+
+
+def followed(controller: "RecedingHorizon", at: Float[Array, " n"], plan: Plan):
+    """The control of the coming sample, and the plan when that is past."""
+    stage = plan.coming()
+    u = policy(controller.problem, plan, at, stage)
+    pending = jnp.concatenate([plan.pending, u[None]])[1:]
+    after = plan._replace(stage=stage, prepared=plan.prepared & False, state=at, control=u)
+    return u, after._replace(pending=pending)
+
+
+def known(x: Float[Array, " n"], plan: Plan) -> Float[Array, " n"]:
+    """A state, or where it is not finite that of the plan."""
+    states = plan.solution.states
+    expected = states[jnp.minimum(plan.coming(), len(states) - 1)]
+    return jnp.where(jnp.all(jnp.isfinite(x)), x, expected)
+
+
+def _with_params(controller: "RecedingHorizon", plan: Plan, params: PyTree) -> Plan:
+    return plan._replace(params=params) if controller.delay else plan

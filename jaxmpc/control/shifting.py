@@ -1,0 +1,53 @@
+"""A solution one sample later: the warm start of a receding horizon."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from jaxmpc.checks import check_not_negative, check_type
+from jaxmpc.solution import Gains, Multipliers, Solution, Violations
+
+_AT_END = ("terminal_inequality", "terminal_equality")
+
+
+def shift(solution: Solution, samples: int | Int[Array, ""] = 1) -> Solution:
+    """The same plan seen some samples later: stage t of it is stage t + samples of the solution.
+
+        warm_start = jaxmpc.shift(solution)
+        solution = jaxmpc.solve(problem, x, params, warm_start=warm_start)
+
+    States, controls, costates, gains, violations and the stages' multipliers move; beyond the end
+    the last of each is repeated, since nobody knows better. Terminal multipliers, cost, status,
+    residuals and scales stay what they are: those of the solution.
+
+    Args:
+        solution: of one problem, or of a batch of them.
+        samples: how many, 0 or more; may be traced.
+
+    Differentiable as the solution is.
+
+    Source: Diehl, Bock and Schloeder (2005), 'A real-time iteration scheme for nonlinear
+    optimization in optimal feedback control'.
+    """
+    check_type("jaxmpc.shift", "solution", solution, Solution)
+    check_not_negative("jaxmpc.shift", "samples", samples)
+
+    def later(leaf: Array, axis: int = -2) -> Array:
+        stages = jnp.arange(leaf.shape[axis])
+        stages = jnp.minimum(stages + jnp.asarray(samples, stages.dtype), stages[-1])
+        return jnp.take(leaf, stages, axis=axis)
+
+    def stages(parts: Multipliers | Violations) -> dict[str, Array]:
+        return {name: later(of) for name, of in parts._asdict().items() if name not in _AT_END}
+
+    gains = Gains(later(solution.gains.feedforward), later(solution.gains.feedback, -3))
+    return dataclasses.replace(
+        solution,
+        states=later(solution.states),
+        controls=later(solution.controls),
+        costates=later(solution.costates),
+        gains=gains,
+        multipliers=solution.multipliers._replace(**stages(solution.multipliers)),
+        violations=solution.violations._replace(**stages(solution.violations)),
+    )

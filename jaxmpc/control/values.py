@@ -1,0 +1,97 @@
+"""Values and action values of a problem: what actor-critic methods ask of an MPC layer."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxmpc.checks import check_array, check_type
+from jaxmpc.problem import Problem
+from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function
+from jaxmpc.solving import solve
+
+
+def value(
+    problem: Problem, x0: Float[Array, " n"], params: PyTree = None, **options: Any
+) -> Float[Array, ""]:
+    """V(x0): the least cost from there.
+
+    Args:
+        problem, x0, params: as for `solve`.
+        options: those of `solve`: controls, states, warm_start, solver, adjoint.
+
+    Returns:
+        [], differentiable as `Solution.cost` is; NaN where the solve did not converge: what was
+        found then is no value.
+    """
+    solution = solve(problem, x0, params, **options)
+    return jnp.where(solution.converged, solution.cost, jnp.nan)
+
+
+def action_value(
+    problem: Problem,
+    x0: Float[Array, " n"],
+    u0: Float[Array, " m"],
+    params: PyTree = None,
+    **options: Any,
+) -> Float[Array, ""]:
+    """Q(x0, u0): the least cost from there if the first control is given.
+
+    That is the problem with equal control bounds at t = 0; those of u0 itself do not count.
+
+    Args:
+        problem, x0, params: as for `solve`.
+        u0: [m], the first control, in its units.
+        options: those of `solve`: controls, states, warm_start, solver, adjoint.
+
+    Returns:
+        [], differentiable as `Solution.cost` is, and in u0; NaN where the solve did not converge.
+
+    Raises:
+        TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+
+    Source: Gros and Zanon (2020), 'Data-driven economic NMPC using reinforcement learning'.
+    """
+    owner = "jaxmpc.control.action_value"
+    check_type(owner, "problem", problem, Problem)
+    check_array(owner, "u0", u0, (problem.control_dim,), "[m]")
+    dtype = jnp.result_type(x0)
+    first = jnp.asarray(u0, dtype)
+    bounds = tuple(limit.at[0].set(first) for limit in problem.limits(dtype))
+    return value(dataclasses.replace(problem, control_bounds=bounds), x0, params, **options)
+
+
+def discounted(problem: Problem, discount: float | Float[Array, ""]) -> Problem:
+    """The problem with its stage costs times discount^t, and the terminal cost's discount^T.
+
+    Args:
+        problem: whose costs count less the later they are. Prices of soft constraints do not.
+        discount: 0 < discount <= 1; may be traced and differentiated.
+    """
+    check_type("jaxmpc.control.discounted", "problem", problem, Problem)
+    stage = _Stage(problem.stage_cost, jnp.asarray(discount, float))
+    terminal = problem.terminal_cost
+    if terminal is not None:
+        terminal = _Terminal(terminal, stage.discount**problem.horizon)
+    return dataclasses.replace(problem, stage_cost=stage, terminal_cost=terminal)
+
+
+@pytree_function
+class _Stage(PytreeFunction):
+    function: Any
+    discount: Any
+
+    def __call__(self, x, u, t, params):
+        cost = self.function(x, u, t, params)
+        return cost * self.discount.astype(cost.dtype) ** jnp.asarray(t, cost.dtype)
+
+
+@pytree_function
+class _Terminal(PytreeFunction):
+    function: Any
+    factor: Any
+
+    def __call__(self, x, params):
+        cost = self.function(x, params)
+        return cost * self.factor.astype(cost.dtype)

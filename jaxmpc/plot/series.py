@@ -1,0 +1,74 @@
+"""Trajectories over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxmpc.plot.axes import draw_lines, require_matplotlib
+from jaxmpc.solution import Solution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_solution(solution: Solution, dt: float = 1.0, labels: Sequence[str] = ()) -> "Figure":
+    """One panel for each state and each control, over time; of a batch, one line an element.
+
+    Args:
+        solution: of one problem, or of a batch of them.
+        dt: the length of a step [s].
+        labels: n + m names, with units: of the states, then of the controls.
+
+    Returns:
+        The figure; `figure.savefig("name.png")` keeps it.
+
+    Raises:
+        ImportError: without matplotlib. ValueError: a wrong number of labels.
+    """
+    return plot_series(labelled("plot_solution", solution.states, solution.controls, labels), dt)
+
+
+def labelled(owner: str, states, controls, labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """The columns of states and controls by their names; x[0] .. and u[0] .. without labels."""
+    states, controls = np.asarray(states), np.asarray(controls)
+    n, m = states.shape[-1], controls.shape[-1]
+    labels = list(labels) or [f"x[{i}]" for i in range(n)] + [f"u[{j}]" for j in range(m)]
+    if len(labels) != n + m:
+        raise ValueError(f"{owner}: got {len(labels)} labels; wanted n + m = {n + m}.")
+    columns = [*np.moveaxis(states, -1, 0), *np.moveaxis(controls, -1, 0)]
+    return dict(zip(labels, columns, strict=True))
+
+
+def plot_series(series: Mapping[str, Any], dt: float = 1.0, *, highlight: Any = None) -> "Figure":
+    """Series over one time axis, a panel each, with its name as the label.
+
+    Args:
+        series: arrays [..., T+1] of what is known at the instants, drawn as lines, and [..., T]
+            of what is held between them, drawn as steps; the longest one is of T + 1.
+        dt: the length of a step [s].
+        highlight: the batch elements to draw over the others: an index, several, or a mask.
+    """
+    pyplot = require_matplotlib()
+    count = len(series)
+    figure, axes = pyplot.subplots(
+        count,
+        1,
+        sharex=True,
+        squeeze=False,
+        figsize=(7.5, 1.0 + 1.75 * count),
+        layout="constrained",
+    )
+    instants = max(np.shape(values)[-1] for values in series.values())
+    time = dt * np.arange(instants)
+    for axis, (label, values) in zip(axes[:, 0], series.items(), strict=True):
+        lines = np.reshape(np.asarray(values), (-1, np.shape(values)[-1]))
+        if lines.shape[1] == instants - 1:  # a control is held to the end of its step
+            lines, style = np.concatenate([lines, lines[:, -1:]], axis=1), "steps-post"
+        else:
+            style = "default"
+        draw_lines(axis, time, lines, style, highlight)
+        axis.set_ylabel(label)
+    axes[-1, 0].set_xlabel("time [s]" if dt != 1.0 else "step")
+    figure.align_ylabels()
+    return figure
