@@ -30,7 +30,6 @@ Results go to bench/results/PROBLEM-MACHINE.json, with a plot beside them.
 """
 
 import argparse
-import dataclasses
 import sys
 
 from bench import machine, plot, readme, receding, report
@@ -112,8 +111,7 @@ def main():
             receding.run(options)
         elif problem == "scaling":
             quick = {name: SCALING[name] for name in list(SCALING)[:2]}
-            without = dataclasses.replace(settings, gradients=False)
-            _run("scaling", quick if options.quick else SCALING, options, without)
+            _run("scaling", quick if options.quick else SCALING, options, settings)
         else:
             _run(problem, {problem: FIGURES.get(problem, (1,))}, options, settings)
 

@@ -40,7 +40,7 @@ _CROCODDYL_STEPS = (("crocoddyl==3.2.1", _CASADI),)
 _UNBOUNDED = ("cartpole:", "lqr:10000")  # no bound is active at these solutions
 
 CONTENDERS: dict[str, Contender] = {
-    "jaxmpc": Contender("", "jaxmpc_solve", most=1024),
+    "jaxmpc": Contender("", "jaxmpc_solve", most=4096),
     "jaxmpc-2devices": Contender(
         "", "jaxmpc_solve", ("cartpole:", "lqr"), options={"devices": 2}, least=32, most=1024
     ),

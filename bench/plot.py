@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-_AXES = ("horizon", "states", "batch")
+_AXES, _BASE = ("horizon", "states", "batch"), (20, 4, 1)
 
 
 def draw(content: dict[str, Any], path: Path) -> str:
@@ -48,22 +48,29 @@ def _bars(plt: Any, rows: list[dict[str, Any]]) -> Any:
 
 
 def _lines(plt: Any, rows: list[dict[str, Any]]) -> Any:
-    """Along each size the rows in which the two others are the smallest."""
+    """Along each size the rows in which the two others are those of the base."""
     points = [(row, (*_sizes(row["problem"]), row["starts"])) for row in rows]
-    least = [min(sizes[i] for _, sizes in points) for i in range(3)]
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8))
-    for i, (axis, name) in enumerate(zip(axes, _AXES, strict=True)):
-        along = [
-            (row["contender"], sizes[i], row["solve_ms"]["median"])
-            for row, sizes in points
-            if all(sizes[j] == least[j] for j in range(3) if j != i)
-        ]
-        for contender, found in itertools.groupby(sorted(set(along)), key=lambda point: point[0]):
-            _, x, y = zip(*found, strict=True)
-            axis.loglog(x, y, "o-", label=contender)
+    what = {"solve_ms": "solve", "solve_gradient_ms": "solve and gradient"}
+    figure, axes = plt.subplots(len(what), 3, figsize=(13, 7), sharex="col", sharey=True)
+    colours = {row["contender"]: f"C{k}" for k, (row, _) in enumerate(points[::-1])}
+    for (key, label), line in zip(what.items(), axes, strict=True):
+        for i, (axis, name) in enumerate(zip(line, _AXES, strict=True)):
+            along = [
+                (row["contender"], sizes[i], row[key]["median"])
+                for row, sizes in points
+                if key in row and all(sizes[j] == _BASE[j] for j in range(3) if j != i)
+            ]
+            for who, found in itertools.groupby(sorted(set(along)), key=lambda point: point[0]):
+                _, x, y = zip(*found, strict=True)
+                axis.loglog(x, y, "o-", label=who, color=colours[who])
+            axis.set_title(f"{label}, along {name}")
+        line[0].set_ylabel("ms")
+    for i, (axis, name) in enumerate(zip(axes[-1], _AXES, strict=True)):
         axis.set_xlabel(name)
-        axis.set_ylabel("ms")
-    axes[0].legend()
+        ticks = sorted({sizes[i] for _, sizes in points})
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
+    axes[0][0].legend()
     return figure
 
 

@@ -18,8 +18,7 @@ from bench.robust import table
 _ROOT = Path(__file__).parent.parent
 _OURS = """
 jaxmpc is `solve`, and of a batch `solve_batch` on one device; jaxmpc-2devices has two cores as a
-mesh, jaxmpc-interior and jaxmpc-ilqr the other solvers, jaxmpc-lq is `lq.solve` under `vmap`.
-Tables without a row jaxmpc were measured when `ILQR` was what `solve` picked."""
+mesh, jaxmpc-interior and jaxmpc-ilqr the other solvers, jaxmpc-lq is `lq.solve` under `vmap`."""
 _TITLES = {
     "cartpole": "The paper's cart-pole (20 steps)",
     "lqr:10000": "LQRs of arXiv 2505.01353, bounds inactive (gradient: 248 parameters)",

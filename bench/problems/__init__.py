@@ -18,11 +18,11 @@ FIGURES: dict[str, tuple[int, ...]] = {
 
 # the family of `bench.problems.scaling` along each of its sizes: horizon, states, batch
 _HORIZONS = {f"scaling:{horizon}:4:2": (1,) for horizon in (20, 50, 100, 200, 500, 1000)}
-_STATES = {f"scaling:20:{n}:{n // 2}": (1,) for n in (4, 8, 16, 32, 64, 100)}
+_STATES = {f"scaling:20:{n}:{n // 2}": (1,) for n in (2, 4, 8, 16, 32, 40)}
 SCALING: dict[str, tuple[int, ...]] = {
     **_HORIZONS,
     **_STATES,
-    "scaling:20:4:2": (1, 4, 16, 64, 256, 1024),
+    "scaling:20:4:2": (1, 4, 16, 64, 256, 1024, 4096),
 }
 
 

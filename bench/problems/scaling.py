@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.task import Task
 
-_LIMIT, _STARTS = 0.5, 1024
+_LIMIT, _STARTS = 0.5, 4096
 
 
 def task(horizon: str, state_dim: str, control_dim: str) -> Task:

@@ -23,11 +23,10 @@ _REMEMBERED = 20  # iterations, of which the longest is what the next one may ta
 
 
 class AdvancedStep(NamedTuple):
-    """A `RecedingHorizon` that answers at once: `feedback`, and then `prepare` for the next sample.
+    """A `RecedingHorizon` that answers at once, for `simulate`: `prepare`, and then `feedback`.
 
-    For `simulate` and for whoever measures what the delay of a whole solve would do: a controller
-    with the same `init` and `step`. The control is the policy of the plan that was made before
-    the state was known.
+    The control is the policy of a plan that was made before the state was known, from what the
+    model predicts; so `prepare` can run while the sample before lasts, as it does on a robot.
 
     Source: Zavala and Biegler (2009), 'The advanced-step NMPC controller'.
     """
@@ -40,13 +39,12 @@ class AdvancedStep(NamedTuple):
         return self.controller.problem
 
     def init(self, x0: Float[Array, " n"], params: PyTree = None) -> Plan:
-        """The first plan, solved."""
-        return self.controller.prepare(self.controller.init(x0, params), params)
+        """The first plan."""
+        return self.controller.init(x0, params)
 
     def step(self, x: Float[Array, " n"], plan: Plan, params: PyTree = None):
-        """The control for a measured state; the plan for the coming sample."""
-        u, plan = self.controller.feedback(x, plan)
-        return u, self.controller.prepare(plan, params)
+        """The control for a measured state, from the plan for the predicted one."""
+        return self.controller.feedback(x, self.controller.prepare(plan, params))
 
 
 class RealTime:

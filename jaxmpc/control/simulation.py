@@ -205,8 +205,10 @@ def _disturbed(noise, key, x, t):
 def _start(loop: _Loop, x0, steps: int, key, delay: int, plan):
     params = loop.params_at(jnp.arange(1)[0])
     plan = loop.controller.init(x0, params) if plan is None else plan
-    u = jax.eval_shape(lambda: loop.controller.step(x0, plan, params)[0])
-    queue = jnp.zeros_like(x0, shape=(delay, *u.shape))
+    queue = None
+    if delay:  # else nobody needs to know the size of a control before there is one
+        u = jax.eval_shape(lambda: loop.controller.step(x0, plan, params)[0])
+        queue = jnp.zeros_like(x0, shape=(delay, *u.shape))
     keys = None if key is None else jax.random.split(key, (steps, 2))
     return (x0, plan, queue), keys
 
@@ -219,8 +221,10 @@ def _sample(loop: _Loop, carry, inputs):
     params = loop.params_at(t)
     seen = _disturbed(loop.measurement_noise, of_measurement, x, t)
     u, plan = loop.controller.step(seen, plan, params)
-    queue = jnp.concatenate([queue, u[None]])
-    after = jnp.asarray(loop.plant(x, queue[0], t), x.dtype)
+    acting = u
+    if queue is not None:
+        acting, queue = queue[0], jnp.concatenate([queue[1:], u[None]])
+    after = jnp.asarray(loop.plant(x, acting, t), x.dtype)
     if after.shape != x.shape:
         raise ValueError(
             f"jaxmpc.simulate: plant must return the next state, of shape {x.shape}; got "
@@ -241,7 +245,7 @@ def _sample(loop: _Loop, carry, inputs):
         predictions=kept,
         plan=None,
     )
-    return (after, plan, queue[1:]), record
+    return (after, plan, queue), record
 
 
 def _recorded(record: Simulation, last, plan) -> Simulation:

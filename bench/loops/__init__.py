@@ -1,0 +1,1 @@
+"""Closed loops: disturbed ones, and ones against a clock."""
