@@ -68,7 +68,7 @@ def _cartpole(x0: np.ndarray, horizon: int, push: float, steps: int) -> Task:
         pushed_at=steps // 2,
         noise=np.array([0.0, 0.0, 0.01, 0.01]),
         measurement=np.array([0.002, 0.002, 0.01, 0.01]),
-        done=lambda states: jnp.all(jnp.abs(states[-10:, :2]) < 0.3),
+        done=lambda states: jnp.all(jnp.abs(states[-10:, :2]) < jnp.array([[1.0, 0.3]])),
         labels=("position [m]", "angle [rad]", "velocity [m/s]", "rate [rad/s]", "force [N]"),
     )
 
@@ -179,10 +179,10 @@ def acrobot() -> Task:
         x0=np.array([-np.pi / 2, 0.0, 0.0, 0.0]),
         dt=dt,
         steps=200,
-        push=0.2 * np.array([0.0, 0.0, 1.0, 1.0]),
+        push=0.1 * np.array([0.0, 0.0, 1.0, 1.0]),
         pushed_at=140,
-        noise=np.array([0.0, 0.0, 0.005, 0.005]),
-        measurement=np.array([0.001, 0.001, 0.005, 0.005]),
+        noise=np.array([0.0, 0.0, 0.002, 0.002]),
+        measurement=np.array([0.0005, 0.0005, 0.002, 0.002]),
         done=lambda states: jnp.all(
             jnp.abs(states[-10:, :2] - jnp.array([[np.pi / 2, 0.0]])) < 0.3
         ),
