@@ -91,20 +91,26 @@ def main():
             )
     if not options.dry:
         path = machine.save_own("disturbances", here, rows)
-        print("written:", path.name, draw(fans, path))
+        print("written:", path.name, *draw(fans, path))
 
 
-def draw(fans, path: Path) -> str:
-    """The fan of the first task's advanced real-time iteration."""
+def draw(fans, path: Path) -> list[str]:
+    """The fan of one task, and a loop of another with its plans."""
     from jaxmpc import plot
 
-    (name, controller), (task, loops) = next(
-        (which, fan) for which, fan in fans.items() if which[1].startswith("RTI, adv")
-    )
-    figure = plot.plot_fan(loops, task.dt, task.labels)
-    figure.suptitle(f"{name}, {controller}: {len(loops.states)} loops with a wrong model")
-    figure.savefig(path.with_suffix(".png"), dpi=110)
-    return path.with_suffix(".png").name
+    name, controller = "cart-pole, balance", "RTI, advanced step"
+    pictures = {}
+    if (name, controller) in fans:
+        task, loops = fans[name, controller]
+        pictures["fan"] = plot.plot_fan(loops, task.dt, task.labels)
+        pictures["fan"].suptitle(f"{name}, {controller}: {len(loops.states)} loops, a wrong model")
+    task = TASKS["cart-pole, swing-up"]()
+    one = loop(task, CONTROLLERS[controller](task.problem), jax.random.key(0), predictions=True)
+    pictures["loop"] = plot.plot_closed_loop(one, task.dt, task.labels, every=8)
+    pictures["loop"].suptitle(f"cart-pole, swing-up, {controller}: masses 20 % off, noise, a push")
+    for word, figure in pictures.items():
+        figure.savefig(path.with_name(f"{path.stem}-{word}.png"), dpi=90)
+    return list(pictures)
 
 
 if __name__ == "__main__":

@@ -199,8 +199,8 @@ TASKS: dict[str, Callable[[], Task]] = {
 }
 
 
-def loop(task: Task, controller: Any, key: Array) -> jaxmpc.Simulation:
-    """One disturbed loop."""
+def loop(task: Task, controller: Any, key: Array, predictions=False) -> jaxmpc.Simulation:
+    """One disturbed loop, with all its plans or without."""
     key, of_push = jax.random.split(key)
     push = task.push * jax.random.normal(of_push, task.push.shape)
 
@@ -216,5 +216,5 @@ def loop(task: Task, controller: Any, key: Array) -> jaxmpc.Simulation:
         key=key,
         process_noise=task.noise,
         measurement_noise=task.measurement,
-        predictions=False,
+        predictions=predictions,
     )

@@ -17,7 +17,8 @@ from jaxmpc.solution import Status
 class Controller(Protocol):
     """What `simulate` drives: a `RecedingHorizon`, or anything with these two pure functions.
 
-    A memory that has a `status`, `iterations` or a `solution`, as a `Plan` has, is recorded.
+    What a memory has of `status`, `iterations`, `failures` and `solution`, as a `Plan` has, is
+    recorded.
     """
 
     def init(self, x0: Float[Array, " n"], params: PyTree) -> Any:
@@ -47,6 +48,8 @@ class Simulation(NamedTuple):
         costs: [S], of each sample; zeros where nobody knows a cost.
         statuses: [S] int32, of the solve at each sample, a `Status`.
         iterations: [S] int32, of each solve.
+        failures: [S] int32, how many plans in a row could not be relied on; zero where the
+            control is that of a new plan.
         measured: [S, n], what the controller saw.
         predictions: the plans, or None where they were not asked for.
         plan: the controller's memory at the end; a further `simulate` goes on from it.
@@ -57,6 +60,7 @@ class Simulation(NamedTuple):
     costs: Float[Array, " S"]
     statuses: Int[Array, " S"]
     iterations: Int[Array, " S"]
+    failures: Int[Array, " S"]
     measured: Float[Array, "S n"]
     predictions: Prediction | None
     plan: Any
@@ -241,6 +245,7 @@ def _sample(loop: _Loop, carry, inputs):
         costs=loop.cost_of(x, u, t, params),
         statuses=getattr(plan, "status", none),
         iterations=getattr(plan, "iterations", none),
+        failures=getattr(plan, "failures", none),
         measured=seen,
         predictions=kept,
         plan=None,

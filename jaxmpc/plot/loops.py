@@ -25,7 +25,7 @@ _QUANTILES = ((0.05, 0.95), (0.25, 0.75))
 def plot_closed_loop(
     simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = (), every: int = 5
 ) -> "Figure":
-    """A closed loop, with every so many plans as thin lines, and marks where a solve failed.
+    """A closed loop, with every so many plans as thin lines, and marks where none was found.
 
     Args:
         simulation: of one loop.
@@ -47,7 +47,7 @@ def plot_closed_loop(
     columns = labelled("plot_closed_loop", simulation.states, simulation.controls, labels)
     figure, axes = _panels(columns)
     plans = simulation.predictions
-    failed = np.flatnonzero(np.asarray(simulation.statuses))
+    failed = np.flatnonzero(np.asarray(simulation.failures))
     n = np.shape(simulation.states)[1]
     for place, (axis, (label, values)) in enumerate(zip(axes, columns.items(), strict=True)):
         style = "default" if place < n else "steps-post"
@@ -109,6 +109,8 @@ def plot_timing(report: TimingReport, bins: int = 60) -> "Figure":
         text = f"deadline {1e3 * report.deadline:.3g} ms, {report.missed} missed"
         axis.axvline(1e3 * report.deadline, color=LOUD, lw=2.0, label=text)
     axis.set(xscale="log", yscale="log", xlabel="time of a step [ms]", ylabel="steps")
+    for formatted in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        formatted("{x:g}")
     tidy(axis)
     axis.legend(frameon=False, fontsize="small")
     return figure
@@ -136,5 +138,5 @@ def _legend(axis, plans: bool, failures: bool):
     if plans:
         axis.plot([], [], color=LOUD, lw=0.7, label="what was planned")
     if failures:
-        axis.plot([], [], "x", color=GREY, label="not solved")
+        axis.plot([], [], "x", color=GREY, label="an earlier plan followed")
     axis.legend(**_ABOVE)

@@ -11,11 +11,12 @@ import pytest
 import jaxmpc
 
 ELSEWHERE = """
-import sys
+import json, sys
 import jax, numpy
 jax.config.update("jax_enable_x64", True)
 saved = numpy.load(sys.argv[1])
-step = jax.jit(jax.export.deserialize(bytearray(saved["program"])).call)
+program = jax.export.deserialize(bytearray(saved["program"]))
+step = jax.jit(program.call, compiler_options=json.loads(str(saved["options"])))
 plan = [saved[f"plan_{i}"] for i in range(saved["sizes"][0])]
 params = [saved[f"params_{i}"] for i in range(saved["sizes"][1])]
 x, controls = numpy.load(sys.argv[2]), []

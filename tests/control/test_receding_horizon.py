@@ -163,6 +163,7 @@ def test_a_sensor_that_fails_and_a_jump(iterations):
     assert np.isnan(loop.measured[5:9]).all() and np.isfinite(loop.states).all()
     lost = np.asarray(loop.statuses) == Status.non_finite
     np.testing.assert_array_equal(np.flatnonzero(lost), np.arange(5, 9))
+    np.testing.assert_array_equal(loop.failures[4:10], [0, 1, 2, 3, 4, 0])
     assert np.linalg.norm(loop.states[-1]) < 1e-2
 
 
