@@ -39,10 +39,12 @@ from jaxmpc.solution import (
     Status as Status,
     Violations as Violations,
 )
+from jaxmpc.solvers.chain import Chain as Chain
 from jaxmpc.solvers.evaluation import evaluate as evaluate
 from jaxmpc.solvers.ilqr import ILQR as ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint as InteriorPoint
 from jaxmpc.solvers.loop import Solver as Solver
+from jaxmpc.solvers.sampling import CEM as CEM, ICEM as ICEM, MPPI as MPPI
 from jaxmpc.solvers.sqp import SQP as SQP
 from jaxmpc.solving import (
     default_solver as default_solver,

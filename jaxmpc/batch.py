@@ -20,7 +20,7 @@ from jaxmpc.arguments import (
 )
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
-from jaxmpc.checks import check_positive, check_type
+from jaxmpc.checks import check_positive, check_type, key_data
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
@@ -28,7 +28,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, check_and_hoist, close_over_static
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.loop import Driver, Solver, split_solver, unroll
+from jaxmpc.solvers.loop import Driver, Guess, Solver, split_solver, unroll
 from jaxmpc.solving import (
     attached,
     default_solver,
@@ -47,7 +47,7 @@ class _Element(NamedTuple):
 
     x0: Float[Array, "B n"]
     params: PyTree
-    guess: tuple
+    guess: Guess
 
 
 class _Plan(NamedTuple):
@@ -71,6 +71,7 @@ def solve_batch(
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),
     mesh: Mesh | None = None,
     chunk_size: int | None = None,
+    key: Array | None = None,
 ) -> Solution:
     """Solve a problem from many initial states: `vmap` of `solve`, but faster.
 
@@ -94,6 +95,7 @@ def solve_batch(
         chunk_size: how many elements are worked on at once, on each device. None: on a CPU half
             of all, but from 8 to 64, and fewer where their matrices have over 64 MiB together;
             4096 elsewhere.
+        key: as for `solve`; one, of which each element gets its own part.
 
     Returns:
         A `Solution` with a leading axis of length B on every leaf.
@@ -125,7 +127,10 @@ def solve_batch(
     plan = _Plan(decided(adjoint), chunk_size, mesh)
     shape = (size, problem.horizon, problem.control_dim)
     # Zeros for the devices of several processes would have to be made by all of them.
-    guess = guess_of(None if mesh else shape, x0.dtype, controls, states, warm_start)
+    keys = key_data("jaxmpc.solve_batch", key)
+    if keys is not None:
+        keys = jax.random.key_data(jax.random.split(jax.random.wrap_key_data(keys), size))
+    guess = guess_of(None if mesh else shape, x0.dtype, controls, states, warm_start, keys)
     elements = _Element(jnp.asarray(x0s), own, guess)
     function = _compiled if hoisted is problem else _solve_batch
     with forward_mode_explained():
@@ -197,7 +202,7 @@ def _announced(_, split: Split, problem: Problem, shared, elements: _Element) ->
     params = eqx.combine(element.params, shared)
     words = announced("a batch of solves", problem, element.x0, params)
     owner = "jaxmpc.solve_batch"
-    check_warm_start(owner, problem, element.x0, params, element.guess[-1])
+    check_warm_start(owner, problem, element.x0, params, element.guess.warm)
     return words
 
 

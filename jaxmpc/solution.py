@@ -20,6 +20,7 @@ class Status(enum.IntEnum):
     infeasible = 4
     non_finite = 5
     unbounded = 6
+    sampled = 7
 
     @property
     def message(self) -> str:
@@ -46,6 +47,10 @@ _MESSAGES = {
         "or an input is NaN: jaxmpc.diagnose says which, and where."
     ),
     Status.unbounded: "The cost falls without limit: nothing holds some controls or states back.",
+    Status.sampled: (
+        "Sampled: the best that was found, which need not be a minimum: its derivative is zero. A "
+        "solver with derivatives may polish it: jaxmpc.Chain."
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import check_arguments, check_warm_start
-from jaxmpc.checks import check_type
+from jaxmpc.checks import check_type, key_data
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
@@ -43,6 +43,7 @@ def solve(
     warm_start: Solution | None = None,
     solver: Solver | None = None,
     adjoint: ImplicitAdjoint | UnrolledAdjoint = ImplicitAdjoint(),
+    key: Array | None = None,
 ) -> Solution:
     """Find the controls that minimise the problem's cost; the result is differentiable.
 
@@ -65,6 +66,8 @@ def solve(
             short problems whose dynamics are stable: quicker there, lost more easily elsewhere.
             Any other `Solver` will do.
         adjoint: how the solution is differentiated.
+        key: a `jax.random.key`, for solvers that sample; the others have no use for it. Under
+            `vmap` give each element its own.
 
     Returns:
         A `Solution`. Whatever went wrong with the numbers is in its `status`.
@@ -84,8 +87,9 @@ def solve(
     guesses = (controls, states, warm_start)
     given, lasting = _checked("jaxmpc.solve", problem, x0, params, guesses, solver)
     function = _solve_compiled if lasting else _solve
+    guess = _guess_of(problem, given.x0, guesses, key_data("jaxmpc.solve", key))
     with forward_mode_explained():
-        return function(adjoint, *given, _guess_of(problem, given.x0, guesses))
+        return function(adjoint, *given, guess)
 
 
 def initialize(
@@ -97,6 +101,7 @@ def initialize(
     states: Float[Array, "T1 n"] | None = None,
     warm_start: Solution | None = None,
     solver: Solver | None = None,
+    key: Array | None = None,
 ) -> Any:
     """The first state of a solver, for a loop of your own.
 
@@ -110,7 +115,7 @@ def initialize(
     stops where a scalar of the state is NaN. The loop may stop whenever it wants.
 
     Args:
-        problem, x0, params, controls, states, warm_start: as for `solve`.
+        problem, x0, params, controls, states, warm_start, key: as for `solve`.
         solver: the one whose `step` is called; None is what `solve` would pick,
             `jaxmpc.default_solver(problem)`.
 
@@ -124,7 +129,8 @@ def initialize(
     guesses = (controls, states, warm_start)
     given, lasting = _checked("jaxmpc.initialize", problem, x0, params, guesses, solver)
     function = _initialize_compiled if lasting else _initialize
-    return function(*given, _guess_of(problem, given.x0, guesses))
+    key = key_data("jaxmpc.initialize", key)
+    return function(*given, _guess_of(problem, given.x0, guesses, key))
 
 
 def finalize(
@@ -200,13 +206,20 @@ def default_solver(problem: Problem) -> SQP | InteriorPoint:
     return InteriorPoint() if problem.has_general_constraints else SQP()
 
 
-def _guess_of(problem: Problem, x0, guesses: tuple) -> tuple:
-    return guess_of((problem.horizon, problem.control_dim), x0.dtype, *guesses)
+def _guess_of(problem: Problem, x0, guesses: tuple, key: Array | None) -> Guess:
+    controls, states, warm_start = guesses
+    shape = (problem.horizon, problem.control_dim)
+    return guess_of(shape, x0.dtype, controls, states, warm_start, key)
 
 
 def guess_of(
-    shape: tuple[int, ...] | None, dtype, controls, states, warm_start: Solution | None
-) -> tuple[Any, Any, WarmStart | None]:
+    shape: tuple[int, ...] | None,
+    dtype,
+    controls,
+    states,
+    warm_start: Solution | None,
+    key: Array | None = None,
+) -> Guess:
     """The parts of a guess; None where nothing is known.
 
     Of a `shape` the controls are zeros then, so that one program serves all calls.
@@ -219,7 +232,7 @@ def guess_of(
         controls = jnp.asarray(controls, dtype)
     elif shape is not None:
         controls = np.zeros(shape, dtype)
-    return controls, states, warm
+    return Guess(controls, states, warm, key)  # type: ignore[arg-type]
 
 
 def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Solution:
@@ -260,11 +273,11 @@ def _announced(what: str, owner: str, given: _Given, warm_start=None) -> str:
 
 _solve_compiled = compiled(
     _solve,
-    lambda _, *given: _announced("a solve", "jaxmpc.solve", _Given(*given[:4]), given[4][-1]),
+    lambda _, *given: _announced("a solve", "jaxmpc.solve", _Given(*given[:4]), given[4].warm),
 )
 _initialize_compiled = compiled(
     _initialize,
-    lambda *given: _announced("a start", "jaxmpc.initialize", _Given(*given[:4]), given[4][-1]),
+    lambda *given: _announced("a start", "jaxmpc.initialize", _Given(*given[:4]), given[4].warm),
 )
 _finalize_compiled = compiled(
     _finalize, lambda _, *given: _announced("an end", "jaxmpc.finalize", _Given(*given[:4]))
@@ -278,9 +291,9 @@ def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solu
     return rule(adjoint, Instance(problem, x0, params, solution.scales), solution)
 
 
-def full_guess(problem: Problem, x0, guess) -> Guess:
+def full_guess(problem: Problem, x0, guess: Guess) -> Guess:
     """A full guess without derivatives and without numbers that are not finite."""
-    controls, states, warm = guess
+    controls, states, warm, key = guess
     # Made of the data: over devices a guess varies as that does.
     none = jnp.zeros_like(x0, shape=(problem.horizon, problem.control_dim))
     if controls is None:
@@ -292,7 +305,7 @@ def full_guess(problem: Problem, x0, guess) -> Guess:
         states = _finite_states(states, x0)
     if warm is not None:
         warm = warm._replace(states=_finite_states(warm.states, x0))
-    return Guess(*jax.lax.stop_gradient((controls, states, warm)))
+    return Guess(*jax.lax.stop_gradient((controls, states, warm)), key)
 
 
 def _finite_states(states, x0):

@@ -69,6 +69,7 @@ def ours(angles: np.ndarray) -> dict[str, Any]:
     rows = np.stack([angles, np.gradient(angles, DT)], axis=1)
     controls = free_parameters.initial_state_guess(np.zeros((T, 1)), rows[0])
     states, controls = free_parameters.augment_guess(rows, controls, [1.0])
+    assert states is not None
 
     def length(weight):
         params = {"angles": jnp.asarray(angles), "weight": weight}

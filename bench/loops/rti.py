@@ -88,7 +88,7 @@ def jaxmpc() -> dict[str, Any]:
     ready = jax.jit(controller.prepare, compiler_options=options)
     answer = jax.jit(controller.feedback, compiler_options=options)
     x0 = TASK.initial_states()[0]
-    states = TASK.guessed_states(x0)  # type: ignore[misc]
+    states = jax.numpy.asarray(TASK.guessed_states(x0))  # type: ignore[misc]
     plan = ready(controller.init(x0, TASK.params, states=states), TASK.params)
     answer(x0, plan)  # compiled
     memory = [plan]

@@ -68,7 +68,7 @@ def _cartpole(x0: np.ndarray, horizon: int, push: float, steps: int) -> Task:
         pushed_at=steps // 2,
         noise=np.array([0.0, 0.0, 0.01, 0.01]),
         measurement=np.array([0.002, 0.002, 0.01, 0.01]),
-        done=lambda states: jnp.all(jnp.abs(states[-10:, :2]) < jnp.array([[1.0, 0.3]])),
+        done=lambda states: jnp.all(jnp.abs(states[-10:, :2]) < 0.3),
         labels=("position [m]", "angle [rad]", "velocity [m/s]", "rate [rad/s]", "force [N]"),
     )
 

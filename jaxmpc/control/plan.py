@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
@@ -28,6 +28,7 @@ class Plan(NamedTuple):
         control: [m], the last control.
         pending: [delay, m], controls on their way to the plant, the next one first.
         params: those of the last plan, where a delay asks for predictions; None without.
+        key: [2] uint32, for solvers that sample, or None.
     """
 
     solution: Solution
@@ -43,6 +44,7 @@ class Plan(NamedTuple):
     control: Float[Array, " m"]
     pending: Float[Array, "d m"]
     params: PyTree
+    key: UInt32[Array, "2"] | None
 
     def coming(self) -> Int[Array, ""]:
         """The stage of the coming sample."""

@@ -36,7 +36,7 @@ def first_plan(
     start = start._replace(states=states)
     solution = result_of(solver, problem, params, solver.init(*given, start))
     solution = solution.compact(problem).expanded(problem)
-    warm, known = guess[-1], {"states": states, "controls": start.controls}
+    warm, known = guess.warm, {"states": states, "controls": start.controls}
     begun = jnp.isnan(x0[0]) & False
     if warm is not None:
         begun = warm.usable
@@ -59,6 +59,7 @@ def first_plan(
         control=idle,
         pending=jnp.tile(idle, (controller.delay, 1)),
         params=params if controller.delay else None,
+        key=guess.key,
     )
 
 
@@ -103,6 +104,7 @@ def replanned(
     good = found.converged
     if controller.iterations is not None:
         good |= found.status == Status.max_iterations
+    good |= found.status == Status.sampled
     return updated(plan, attached(controller.adjoint, given, found), good, lost)
 
 
@@ -118,7 +120,10 @@ def guess_of_plan(
     states, controls = trees.where(anew, (start, idle), (ahead.states, ahead.controls))
     usable = plan.begun & ~anew
     warm = WarmStart(ahead.states, ahead.costates, ahead.multipliers, ahead.scales, usable)
-    return jax.lax.stop_gradient(Guess(controls, states, warm))
+    key = plan.key
+    if key is not None:  # another one for each plan
+        key = jax.random.key_data(jax.random.fold_in(jax.random.wrap_key_data(key), plan.samples))
+    return Guess(*jax.lax.stop_gradient((controls, states, warm)), key)
 
 
 def updated(plan: Plan, found: Solution, good: Bool[Array, ""], lost: Bool[Array, ""]) -> Plan:

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import check_arguments, check_solver, check_warm_start
-from jaxmpc.checks import check_array, check_choice, check_not_negative, check_positive, check_type
+from jaxmpc.checks import (
+    check_array,
+    check_choice,
+    check_not_negative,
+    check_positive,
+    check_type,
+    key_data,
+)
 from jaxmpc.compilation import compiled
 from jaxmpc.control import planning
 from jaxmpc.control.plan import Plan, policy
@@ -136,13 +143,15 @@ class RecedingHorizon:
         controls: Float[Array, "T m"] | None = None,
         states: Float[Array, "T1 n"] | None = None,
         warm_start: Solution | None = None,
+        key: Array | None = None,
     ) -> Plan:
         """A plan to begin with: a guess, which the first step or `prepare` makes a solution of.
 
         Args:
             x0: [n], where the plant is.
             params: as they will be given to `step`.
-            controls, states, warm_start: as for `solve`. A warm start that converged is a plan.
+            controls, states, warm_start, key: as for `solve`. A warm start that converged is a
+                plan. Each plan of a solver that samples is made with another key, from this one.
         """
         x0 = check_arguments(
             "RecedingHorizon.init", self.problem, x0, controls, states, warm_start, self.solver
@@ -150,7 +159,8 @@ class RecedingHorizon:
         controller, params, lasting = self._contained(x0, params)
         check_warm_start("RecedingHorizon.init", controller.problem, x0, params, warm_start)
         shape = (self.problem.horizon, self.problem.control_dim)
-        guess = guess_of(shape, x0.dtype, controls, states, warm_start)
+        data = key_data("RecedingHorizon.init", key)
+        guess = guess_of(shape, x0.dtype, controls, states, warm_start, data)
         return (_first_plan if lasting else planning.first_plan)(controller, x0, params, guess)
 
     def step(

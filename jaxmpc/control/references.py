@@ -2,13 +2,13 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from jaxmpc.checks import check_positive
 
 
 def window(
-    reference: Float[Array, "N *k"], t: int | Int[Array, ""], horizon: int
+    reference: Float[ArrayLike, "N *k"], t: int | Int[Array, ""], horizon: int
 ) -> Float[Array, "T1 *k"]:
     """Rows t .. t + horizon of a reference, which rests at its last row.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 from jaxmpc.checks import check_bool, check_positive, check_state
 from jaxmpc.compilation import at_top_level, compiled
@@ -71,7 +71,7 @@ class Simulation(NamedTuple):
         return self.statuses == Status.converged
 
 
-Noise = float | Float[Array, "..."] | Callable[..., Float[Array, " n"]] | None
+Noise = float | ArrayLike | Callable[..., Any] | None
 
 
 class _Loop(NamedTuple):

@@ -98,7 +98,7 @@ def evaluate(
     trajectory = open_loop(problem, x0, params, controls)
     along = derivatives(problem, trajectory.states, controls, params)
     start = scales_of(problem, params, trajectory.states, controls, trajectory.magnitude, along)
-    rows = _rows(problem, x0, params, trajectory)
+    rows = row_costs(problem, x0, params, trajectory)
     scales = scales_now(problem, start, trajectory.magnitude + rows.price)
     general = without_control_bounds(problem)
     parts = multipliers_by_name(general, x0, params, rows.multipliers)
@@ -128,7 +128,7 @@ def evaluate(
     return solution.ended(solution.status, solution.iterations)
 
 
-class _Rows(NamedTuple):
+class RowCosts(NamedTuple):
     """What a simulation says of the rows of all constraints but the control bounds."""
 
     excess: Float[Array, " N"]  # of the hard ones
@@ -136,7 +136,8 @@ class _Rows(NamedTuple):
     multipliers: Rows  # of the soft ones that are violated: their prices
 
 
-def _rows(problem: Problem, x0, params, trajectory: Trajectory) -> _Rows:
+def row_costs(problem: Problem, x0, params, trajectory: Trajectory) -> RowCosts:
+    """What a simulated trajectory violates, and what that costs."""
     general = without_control_bounds(problem)
     kinds = row_kinds(general, x0, params)
     linear, quadratic = kinds.linear.flat(), kinds.quadratic.flat()
@@ -147,7 +148,7 @@ def _rows(problem: Problem, x0, params, trajectory: Trajectory) -> _Rows:
     linear = jnp.where(soft, linear, 0.0)
     price = jnp.sum(jnp.where(soft, linear * excess + 0.5 * quadratic * excess**2, 0.0))
     pushes = jnp.where(soft & (excess > 0), jnp.sign(values) * (linear + quadratic * excess), 0.0)
-    return _Rows(jnp.where(soft, 0.0, excess), price, kinds.linear.unflat(pushes))
+    return RowCosts(jnp.where(soft, 0.0, excess), price, kinds.linear.unflat(pushes))
 
 
 def _with_rows(along: Derivatives, multipliers: Rows) -> Linearization:

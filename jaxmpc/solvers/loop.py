@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from jaxmpc import trees
 from jaxmpc.batching.refill import RUNNING as RUNNING
@@ -33,11 +33,16 @@ class WarmStart(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """Where a solver starts; `states` may violate the dynamics, or be None."""
+    """Where a solver starts; `states` may violate the dynamics, or be None.
+
+    `key` is the data of a random key, for solvers that sample, or None: of numbers, for not all
+    that is done to a state can be done to a typed key.
+    """
 
     controls: Float[Array, "T m"]
     states: Float[Array, "T1 n"] | None = None
     warm: WarmStart | None = None
+    key: UInt32[Array, "2"] | None = None
 
 
 @runtime_checkable
@@ -63,7 +68,8 @@ class Solver(Protocol):
         """The first state: a pytree of arrays of fixed structure.
 
         `guess` has `controls` [T, m], finite but not always within their bounds, `states`
-        [T+1, n] or None, and `warm`, the states and the dual part of an earlier solution, or None.
+        [T+1, n] or None, `warm`, the states and the dual part of an earlier solution, or None, and
+        `key`, the data of a random key, or None.
         """
         ...
 

@@ -1,0 +1,135 @@
+"""What all sampling solvers share: their state, how it begins, and what they return."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree, UInt32
+
+from jaxmpc.problem import Problem
+from jaxmpc.solution import (
+    Gains,
+    Residuals,
+    Solution,
+    Status,
+    multipliers_of_bounds,
+)
+from jaxmpc.solvers.evaluation import row_costs
+from jaxmpc.solvers.loop import RUNNING, Guess
+from jaxmpc.solvers.options import default_tolerance
+from jaxmpc.solvers.sampling.controls import interpolation
+from jaxmpc.trajectory import no_scales, open_loop
+from jaxmpc.trajectory.constraints import violations, without_control_bounds
+from jaxmpc.trajectory.scales import scales_of_rows
+
+_SHARE = 0.25  # of the range between bounds: the deviation where nobody gave one
+
+
+class SamplingState(NamedTuple):
+    """A normal distribution of values at knots, each for itself, and the best sample so far."""
+
+    x0: Float[Array, " n"]
+    mean: Float[Array, "K m"]
+    deviation: Float[Array, "K m"]
+    elites: Float[Array, "E K m"]
+    best: Float[Array, "T m"]
+    cost: Float[Array, ""]  # of the best, with penalties
+    key: UInt32[Array, "2"]
+    steps: Int[Array, ""]
+
+
+def begin(
+    name: str,
+    problem: Problem,
+    x0: Float[Array, " n"],
+    guess: Guess,
+    noise,
+    knots: int | None,
+    elites: int,
+) -> SamplingState:
+    """The distribution around a guess.
+
+    Raises:
+        ValueError: without a key, or without a deviation where the controls have no bounds.
+    """
+    if guess.key is None:
+        raise ValueError(f"{name}: solve needs key=jax.random.key(...) for a solver that samples.")
+    weights = interpolation(problem.horizon, knots)
+    lower, upper = problem.limits(x0.dtype)
+    controls = jnp.clip(guess.controls, lower, upper)
+    mean = jnp.asarray(np.linalg.pinv(weights), x0.dtype) @ controls
+    if noise is None:
+        bounds = problem.control_bounds or (None, None)
+        if any(bound is None for bound in bounds):
+            raise ValueError(
+                f"{name}: noise must be given, the standard deviation of the controls in their "
+                "units (a number or [m]), where control_bounds do not bound them on both sides."
+            )
+        share = jnp.asarray(np.abs(weights).T / np.abs(weights).sum(0)[:, None], x0.dtype)
+        deviation = share @ (_SHARE * (upper - lower))
+    else:
+        deviation = jnp.asarray(noise, x0.dtype)
+        if deviation.shape not in ((), (problem.control_dim,)):
+            raise ValueError(
+                f"{name}: noise must be a number or [m] = {(problem.control_dim,)}; got shape "
+                f"{deviation.shape}."
+            )
+        deviation = jnp.zeros_like(mean) + jnp.broadcast_to(deviation, mean.shape)
+    zero = jnp.zeros_like(x0, shape=())
+    return SamplingState(
+        x0=x0,
+        mean=mean,
+        deviation=deviation,
+        elites=jnp.broadcast_to(mean[None], (elites, *mean.shape)),
+        best=controls,
+        cost=zero + jnp.inf,
+        key=guess.key,
+        steps=jnp.zeros_like(x0, shape=(), dtype=jnp.int32),
+    )
+
+
+def split_key(key: UInt32[Array, "2"]) -> tuple[UInt32[Array, "2"], Array]:
+    """The data of the next key, and a key to use."""
+    after, now = jax.random.split(jax.random.wrap_key_data(key))
+    return jax.random.key_data(after), now
+
+
+def ended(state: SamplingState, iterations) -> Int[Array, ""]:
+    """`sampled` after one step more than that, or `non_finite` if no sample was finite by then."""
+    limit = jnp.asarray(iterations, state.steps.dtype)
+    status = jnp.where(jnp.isfinite(state.cost), Status.sampled, Status.non_finite)
+    return jnp.where(state.steps > limit, status, RUNNING).astype(jnp.int32)
+
+
+def solution_of(
+    problem: Problem, params: PyTree, state: SamplingState, controls: Float[Array, "T m"], status
+) -> Solution:
+    """Controls as a solution: what they cost and violate; gains and multipliers are unknown: zero.
+
+    Its stationarity is infinite: nobody has asked for a derivative.
+    """
+    x0 = state.x0
+    trajectory = open_loop(problem, x0, params, controls)
+    cost, outside = trajectory.cost, jnp.zeros_like(trajectory.cost)
+    scales = jax.tree.map(jnp.ones_like, no_scales(problem, x0, params))
+    if problem.has_general_constraints:
+        rows = row_costs(problem, x0, params, trajectory)
+        cost = cost + rows.price
+        units = scales_of_rows(without_control_bounds(problem), x0, scales).flat()
+        outside = jnp.max(rows.excess / units, initial=0.0)
+    zeros = jnp.zeros_like(controls)
+    return Solution(
+        states=trajectory.states,
+        controls=controls,
+        cost=cost,
+        gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
+        costates=jnp.zeros_like(trajectory.states),
+        multipliers=multipliers_of_bounds(zeros, zeros, trajectory.states),
+        violations=violations(problem, trajectory.states, controls, params),
+        status=status,
+        iterations=state.steps,
+        residuals=Residuals(cost * 0 + jnp.inf, outside, cost * 0),
+        tolerance=cost * 0 + default_tolerance(None, x0.dtype),
+        scales=scales,
+    )

@@ -1,0 +1,215 @@
+"""Solvers that sample: what they find, what they never do, and what polishing makes of it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmpc
+from jaxmpc import CEM, ICEM, MPPI, Chain, Status
+
+KEY = jax.random.key(0)
+SOLVERS = [CEM(iterations=15), ICEM(iterations=15), MPPI(iterations=15)]
+named = pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: type(solver).__name__)
+
+
+def swing(horizon=15, **constraints):
+    given = {"control_bounds": (-1.5, 1.5), **constraints}
+    return jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.1 * jnp.stack([x[1], p * jnp.sin(x[0]) + u[0]]),
+        lambda x, u, t, p: x[0] ** 2 + 0.1 * x[1] ** 2 + 0.1 * u[0] ** 2,
+        horizon=horizon,
+        control_dim=1,
+        **given,
+    )
+
+
+X0, P = jnp.array([0.8, 0.0]), jnp.array(1.0)
+
+
+@named
+def test_it_comes_near_the_minimum_and_says_what_it_is(solver):
+    problem = swing()
+    best = jaxmpc.solve(problem, X0, P)
+    found = jaxmpc.solve(problem, X0, P, solver=solver, key=KEY)
+    assert best.converged and found.status == Status.sampled and not found.converged
+    assert best.cost - 1e-9 <= found.cost < 1.02 * best.cost
+    assert (np.abs(found.controls) <= 1.5).all()
+    assert found.iterations == 15
+    x = X0
+    for t, u in enumerate(found.controls):  # its states are those of its controls
+        x = problem.dynamics(x, u, t, P)
+        np.testing.assert_allclose(found.states[t + 1], x, atol=1e-12)
+    again = jaxmpc.solve(problem, X0, P, solver=solver, key=KEY)
+    np.testing.assert_array_equal(found.controls, again.controls)
+    other = jaxmpc.solve(problem, X0, P, solver=solver, key=jax.random.key(1))
+    assert np.abs(other.controls - found.controls).max() > 1e-6
+
+
+@named
+def test_a_cost_that_jumps_and_rollouts_that_are_not_finite(solver):
+    """A step of the cost at 0.5, which no derivative sees; a control of more than 1.5 is NaN."""
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: jnp.where(u[0] > 1.5, jnp.nan, x + 0.2 * u),
+        lambda x, u, t, p: jnp.where(x[0] < 0.5, 1.0, 0.0) + 0.001 * u[0] ** 2,
+        horizon=10,
+        control_dim=1,
+        control_bounds=(-2.0, 2.0),
+    )
+    found = jaxmpc.solve(problem, jnp.zeros(1), solver=solver, key=KEY)
+    assert found.status == Status.sampled and np.isfinite(found.cost)
+    assert found.cost < 7.0 and (found.controls <= 1.5).all()
+    nowhere = jaxmpc.Problem(
+        lambda x, u, t, p: x * jnp.nan,
+        lambda x, u, t, p: x[0] ** 2,
+        horizon=5,
+        control_dim=1,
+        control_bounds=(-1, 1),
+    )
+    lost = jaxmpc.solve(nowhere, jnp.ones(1), solver=solver, key=KEY)
+    assert lost.status == Status.non_finite
+    assert np.isfinite(lost.controls).all() and (np.abs(lost.controls) <= 1).all()
+
+
+@named
+def test_other_constraints_by_penalty(solver):
+    problem = swing(stage_inequality=lambda x, u, t, p: jnp.stack([-0.4 - x[1]]))
+    found = jaxmpc.solve(problem, X0, P, solver=solver, key=KEY)
+    exact = jaxmpc.solve(problem, X0, P)
+    free = jaxmpc.solve(swing(), X0, P)
+    assert free.states[1:-1, 1].min() < -0.41
+    assert found.violations.stage_inequality.max() < 0.01
+    np.testing.assert_allclose(
+        found.residuals.feasibility, found.violations.stage_inequality[1:].max(), atol=1e-9
+    )
+    assert exact.cost - 0.05 < found.cost < 1.05 * exact.cost
+
+
+def test_its_derivative_is_zero_and_that_of_a_chain_is_right():
+    problem = swing()
+
+    def first(p, solver):
+        solution = jaxmpc.solve(problem, X0, p, solver=solver, key=KEY)
+        return jnp.sum(solution.controls**2), solution
+
+    (_, found), slope = jax.value_and_grad(first, has_aux=True)(P, CEM(iterations=2))
+    assert slope == 0 and found.status == Status.sampled
+    polished = Chain(CEM(iterations=2, samples=64, elites=8), jaxmpc.ILQR(tolerance=1e-11))
+    (value, found), slope = jax.value_and_grad(first, has_aux=True)(P, polished)
+    assert found.converged
+    exact, _ = first(P, jaxmpc.SQP(tolerance=1e-11))
+    np.testing.assert_allclose(value, exact, rtol=1e-8)
+    h = 1e-5
+    expected = (first(P + h, polished)[0] - first(P - h, polished)[0]) / (2 * h)
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+def test_a_chain_finds_the_better_of_two_valleys():
+    """Derivatives from rest stay on the saddle between them; samples see both."""
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.2 * u,
+        lambda x, u, t, p: (x[0] ** 2 - 1) ** 2 + 0.3 * x[0] + 0.01 * u[0] ** 2,
+        horizon=20,
+        control_dim=1,
+        control_bounds=(-2, 2),
+    )
+    x0 = jnp.array([0.9])
+    alone = jaxmpc.solve(problem, x0)
+    chain = Chain(ICEM(), jaxmpc.SQP())
+    together = jaxmpc.solve(problem, x0, solver=chain, key=KEY)
+    assert alone.converged and together.converged
+    assert together.cost < alone.cost - 1 and together.states[-1, 0] < 0 < alone.states[-1, 0]
+
+
+def test_batches():
+    """`solve_batch` gives each element a part of the key; `vmap` those that it is given."""
+    problem, solver = swing(), CEM(iterations=4, samples=32, elites=8)
+    x0s = jnp.stack([X0, X0, -X0])
+    batch = jaxmpc.solve_batch(problem, x0s, P, solver=solver, key=KEY)
+    keys = jax.random.split(KEY, 3)
+    single = jax.vmap(lambda x0, key: jaxmpc.solve(problem, x0, P, solver=solver, key=key))
+    np.testing.assert_allclose(batch.controls, single(x0s, keys).controls, atol=1e-9)
+    assert np.abs(batch.controls[0] - batch.controls[1]).max() > 1e-6
+    chain = Chain(solver, jaxmpc.SQP())
+    polished = jaxmpc.solve_batch(problem, x0s, P, solver=chain, key=KEY)
+    assert polished.converged.all()
+    np.testing.assert_allclose(polished.controls[0], polished.controls[1], atol=1e-6)
+
+
+def test_chunks_splines_and_fewer_samples_later_change_what_they_say():
+    problem = swing(control_bounds=(-9.0, 9.0))
+
+    def solve(**options):
+        given = {"iterations": 3, "samples": 50, "elites": 10, **options}
+        return jaxmpc.solve(problem, X0, P, solver=CEM(**given), key=KEY)
+
+    whole = solve()
+    np.testing.assert_allclose(solve(chunk_size=7).controls, whole.controls, atol=1e-12)
+    smooth = solve(knots=4, momentum=0.0)
+    bends = np.abs(np.diff(smooth.controls[:, 0], 2)) > 1e-9
+    assert bends.sum() <= 2 * 2  # linear but for two inner knots, each seen by two differences
+    assert np.abs(solve(decay=4.0).controls - whole.controls).max() > 1e-9
+    single = jaxmpc.solve(
+        problem, X0.astype(jnp.float32), P.astype(jnp.float32), solver=ICEM(iterations=3), key=KEY
+    )
+    assert single.controls.dtype == jnp.float32 and single.status == Status.sampled
+
+
+def test_the_colour_of_noise():
+    from jaxmpc.solvers.sampling.controls import colouring
+
+    white = np.random.default_rng(0).normal(size=(40, 4000))
+    for exponent in (0.0, 1.0, 3.0):
+        noise = colouring(40, exponent) @ white
+        np.testing.assert_allclose(np.mean(noise**2), 1.0, rtol=0.1)
+        steps = np.mean(np.diff(noise, axis=0) ** 2)
+        assert steps > 1.7 if exponent == 0 else steps < (1.3 if exponent == 1 else 0.1)
+
+
+def test_in_a_receding_horizon():
+    controller = jaxmpc.RecedingHorizon(swing(), ICEM(iterations=2, samples=64, elites=8))
+    plan = controller.init(X0, P, key=KEY)
+    loop = jaxmpc.simulate(
+        controller,
+        lambda x, u, t: x + 0.1 * jnp.stack([x[1], 1.1 * jnp.sin(x[0]) + u[0]]),
+        X0,
+        40,
+        P,
+        plan=plan,
+    )
+    assert set(np.asarray(loop.statuses)) == {Status.sampled} and loop.plan.failures == 0
+    assert np.abs(loop.states[-5:]).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: CEM(samples=0), "samples must be positive, got 0"),
+        (lambda: CEM(samples=8, elites=9), "elites must be no more than samples = 8, got 9"),
+        (lambda: ICEM(keep=1.5), "keep must be a share"),
+        (lambda: MPPI(temperature=0.0), "temperature must be positive, got 0.0"),
+        (lambda: MPPI(adapt=1), "adapt must be a bool"),
+        (lambda: Chain(CEM()), "wanted two or more solvers, got 1"),
+        (lambda: Chain(CEM(), jaxmpc.ILQR), "solvers must be Solvers"),
+        (lambda: jaxmpc.solve(swing(), X0, P, solver=CEM()), r"CEM: solve needs key=jax.random"),
+        (
+            lambda: jaxmpc.solve(swing(), X0, P, solver=CEM(), key=3),
+            r"key must be one jax.random.key\(...\), got int \(3\)",
+        ),
+        (
+            lambda: jaxmpc.solve(swing(), X0, P, solver=CEM(), key=jax.random.split(KEY)),
+            r"got an array of shape \(2,\)",
+        ),
+        (
+            lambda: jaxmpc.solve(swing(control_bounds=None), X0, P, solver=MPPI(), key=KEY),
+            "MPPI: noise must be given, the standard deviation",
+        ),
+        (
+            lambda: jaxmpc.solve(swing(), X0, P, solver=ICEM(noise=jnp.ones(3)), key=KEY),
+            r"noise must be a number or \[m\] = \(1,\); got shape \(3,\)",
+        ),
+    ],
+)
+def test_bad_input(make, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        make()
