@@ -30,7 +30,11 @@ from jaxmpc.derivatives.forward import (
 from jaxmpc.description import describe as describe
 from jaxmpc.diagnosis.diagnose import diagnose as diagnose
 from jaxmpc.problem import Problem as Problem, Soft as Soft
-from jaxmpc.reformulations import free_parameters as free_parameters, slew_rate as slew_rate
+from jaxmpc.reformulations import (
+    free_parameters as free_parameters,
+    model_draws as model_draws,
+    slew_rate as slew_rate,
+)
 from jaxmpc.solution import (
     Gains as Gains,
     Multipliers as Multipliers,
@@ -44,7 +48,12 @@ from jaxmpc.solvers.evaluation import evaluate as evaluate
 from jaxmpc.solvers.ilqr import ILQR as ILQR
 from jaxmpc.solvers.interior_point import InteriorPoint as InteriorPoint
 from jaxmpc.solvers.loop import Solver as Solver
-from jaxmpc.solvers.sampling import CEM as CEM, ICEM as ICEM, MPPI as MPPI
+from jaxmpc.solvers.sampling import (
+    CEM as CEM,
+    ICEM as ICEM,
+    MPPI as MPPI,
+    MaximumEntropy as MaximumEntropy,
+)
 from jaxmpc.solvers.sqp import SQP as SQP
 from jaxmpc.solving import (
     default_solver as default_solver,

@@ -50,11 +50,17 @@ def check_positive(owner: str, name: str, value, *, whole=False, optional=False)
         raise ValueError(f"{owner}: {name} must be positive, got {value}.")
 
 
-def check_not_negative(owner: str, name: str, value):
-    """Raise unless `value` is a number that is not negative."""
-    _check_number(owner, name, value, False)
+def check_not_negative(owner: str, name: str, value, *, whole=False):
+    """Raise unless `value` is a number (an int where `whole`) that is not negative."""
+    _check_number(owner, name, value, whole)
     if not isinstance(value, Tracer) and not value >= 0:
         raise ValueError(f"{owner}: {name} must not be negative, got {value}.")
+
+
+def check_function(owner: str, name: str, value, wanted: str):
+    """Raise unless `value` can be called; `wanted` says as what."""
+    if not callable(value):
+        raise TypeError(f"{owner}: {name} must be a function {wanted}, got {value!r}.")
 
 
 def _check_number(owner: str, name: str, value, whole: bool):
@@ -83,10 +89,17 @@ def check_choice(owner: str, name: str, value, choices: tuple[str, ...]):
         raise ValueError(f"{owner}: {name} must be one of {choices}, got {value!r}.")
 
 
-def check_array(owner: str, name: str, value, wanted: tuple[int, ...], symbols: str):
-    """Raise unless `value` is None or a floating-point array of the shape that is wanted."""
+def check_array(
+    owner: str, name: str, value, wanted: tuple[int, ...], symbols: str, *, optional=True
+):
+    """Raise unless `value` is a floating-point array of the shape that is wanted.
+
+    Or None, where that is `optional`.
+    """
     if value is None:
-        return
+        if optional:
+            return
+        raise TypeError(f"{owner}: {name} must be an array {symbols} = {wanted}, got None.")
     try:
         array = value if isinstance(value, jax.Array | np.ndarray) else jnp.asarray(value)
     except (TypeError, ValueError) as error:

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 
 from jaxmpc.problem import Problem
+from jaxmpc.problem.functions import Split, StaticTree
 from jaxmpc.solution import Solution
 
 
@@ -24,9 +25,11 @@ class Plan(NamedTuple):
         failures: int32, how many solves in a row could not be relied on.
         counts: [7] int32, how often each `Status` has come about.
         samples: int32, how often a plan was made or kept.
-        state: [n], where the last control acts: as measured, or predicted over the delay.
+        state: [n], where the last control acts: as measured, or predicted over the delay; the
+            plan's where that is not finite.
         control: [m], the last control.
-        pending: [delay, m], controls on their way to the plant, the next one first.
+        pending: [delay, m], controls on their way to the plant, the next one first; at the
+            beginning zeros, moved within the bounds.
         params: those of the last plan, where a delay asks for predictions; None without.
         key: [2] uint32, for solvers that sample, or None.
     """
@@ -51,21 +54,35 @@ class Plan(NamedTuple):
         return jnp.where(self.prepared, self.stage, self.stage + 1)
 
 
+def closed(plan: Plan, params: PyTree) -> Plan:
+    """A plan as callers keep it: with what of the params are no numbers, where it holds params."""
+    if plan.params is None:
+        return plan
+    _, static = eqx.partition(params, eqx.is_array_like)
+    return plan._replace(params=Split(plan.params, StaticTree.of(static)))
+
+
+def opened(plan: Plan) -> Plan:
+    """The inverse: a plan of arrays alone."""
+    return plan if plan.params is None else plan._replace(params=plan.params.arrays)
+
+
 def policy(
     problem: Problem, plan: Plan, x: Float[Array, " n"], stage: Int[Array, ""], fraction=0.0
 ) -> Float[Array, " m"]:
-    """u* + K (x - x*) within the bounds, some way from one stage to the next; u* for x not finite.
+    """u* + K (x - x*) within the bounds, some way from one stage to the next.
 
-    Beyond the end of the plan its last stage is followed. Gains are constants.
+    u* where x or x* is not finite. Beyond the end of the plan its last stage is followed.
     """
     solution = plan.solution
     index = jnp.minimum(stage, problem.horizon - 1)
     here, after = solution.states[index], solution.states[index + 1]
-    K = jax.lax.stop_gradient(solution.gains.feedback[index])
-    lost = ~jnp.all(jnp.isfinite(x))
-    away = jnp.where(lost, 0.0, x - (here + fraction * (after - here)))
+    star = here + fraction * (after - here)
+    known = jnp.all(jnp.isfinite(x)) & jnp.all(jnp.isfinite(star))
+    away = jnp.where(known, x, 0.0) - jnp.where(known, star, 0.0)
     lower, upper = problem.limits(x.dtype)
-    return jnp.clip(solution.controls[index] + K @ away, lower[0], upper[0])
+    u = solution.controls[index] + solution.gains.feedback[index] @ away
+    return jnp.clip(u, lower[0], upper[0])
 
 
 def predicted(

@@ -45,6 +45,7 @@ def first_plan(
     none = jnp.zeros_like(solution.status)
     lower, upper = (limit[0] for limit in problem.limits(x0.dtype))
     idle = jnp.clip(jnp.zeros_like(start.controls[0]), lower, upper)
+    pending = jnp.tile(idle, (controller.delay, 1))
     return Plan(
         solution=solution,
         stage=none,
@@ -55,57 +56,82 @@ def first_plan(
         failures=none,
         counts=jnp.zeros_like(x0, shape=(len(Status),), dtype=jnp.int32),
         samples=none,
-        state=x0,
+        state=predicted(problem, params, x0, pending),
         control=idle,
-        pending=jnp.tile(idle, (controller.delay, 1)),
-        params=params if controller.delay else None,
+        pending=pending,
+        params=jax.tree.map(jnp.asarray, params) if controller.delay else None,
         key=guess.key,
     )
 
 
 def step(controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan, params: PyTree):
     """Plan from where the control will act, and apply the beginning."""
-    plan = _with_params(controller, plan, params)
-    at = predicted(controller.problem, plan.params, x, plan.pending)
-    return followed(controller, at, replanned(controller, at, plan, params))
+    plan = with_params(controller, plan, params)
+    at, lost = acting(controller, x, plan)
+    # The state is the plan's own: what its gains are does not matter, nor how they change.
+    return followed(controller, at, replanned(controller, at, lost, plan, params, gains=False))
 
 
 def feedback(controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan):
     """The policy of the plan, where the control will act."""
-    return followed(controller, predicted(controller.problem, plan.params, x, plan.pending), plan)
+    return followed(controller, acting(controller, x, plan)[0], plan)
+
+
+def acting(
+    controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan
+) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
+    """Where the control will act, and whether that is only known from the plan.
+
+    What is not finite never meets the dynamics, whose derivative would not be either.
+    """
+    lost = ~jnp.all(jnp.isfinite(x))
+    at = predicted(controller.problem, plan.params, _known(x, plan), plan.pending)
+    lost |= ~jnp.all(jnp.isfinite(at))
+    return jnp.where(lost, _expected(plan), at), lost
 
 
 def prepare(controller: "RecedingHorizon", plan: Plan, params: PyTree) -> Plan:
     """Plan from the state that the model predicts for the coming sample."""
-    plan = _with_params(controller, plan, params)
-    x = predicted(controller.problem, params, plan.state, plan.control[None])
-    x = known(jnp.where(plan.prepared, plan.state, x), plan)
+    plan = with_params(controller, plan, params)
+    state = _known(plan.state, plan)
+    x = predicted(controller.problem, params, state, plan.control[None])
+    x = _known(jnp.where(plan.prepared, state, x), plan)
+    lost = ~jnp.all(jnp.isfinite(x))
     if isinstance(controller.every, int) and controller.every == 1:
-        return replanned(controller, x, plan, params)
+        return replanned(controller, x, lost, plan, params)
     due = (plan.samples % controller.every == 0) | ~plan.begun | (plan.failures > 0)
     kept = plan._replace(samples=plan.samples + 1)
     if controller.between == "rollout":
         kept = _simulated(controller, x, kept, params)
-    return jax.lax.cond(due, lambda: replanned(controller, x, plan, params), lambda: kept)
+    return jax.lax.cond(due, lambda: replanned(controller, x, lost, plan, params), lambda: kept)
 
 
 def replanned(
-    controller: "RecedingHorizon", x: Float[Array, " n"], plan: Plan, params: PyTree
+    controller: "RecedingHorizon",
+    x: Float[Array, " n"],
+    lost: Bool[Array, ""],
+    plan: Plan,
+    params: PyTree,
+    gains: bool = True,
 ) -> Plan:
-    """Solve for the coming sample."""
-    problem, solver = controller.problem, solver_of(controller)
+    """Solve for the coming sample; `gains` says whether they are to be differentiated."""
+    problem, solver, adjoint = controller.problem, solver_of(controller), controller.adjoint
     limit = solver.max_iterations
     if controller.iterations is not None:
         limit = jnp.where(plan.begun, controller.iterations, limit)
-    lost = ~jnp.all(jnp.isfinite(x))
-    given = (problem, known(x, plan), params)
+        if adjoint.on_failure == "zero":  # plans count that have not converged
+            adjoint = dataclasses.replace(adjoint, on_failure="keep")
+    given = (problem, x, params)
     fixed, driven = jax.lax.stop_gradient((given, solver))
     found = run(driven, *fixed, guess_of_plan(controller, *fixed[1:], plan), limit)
-    good = found.converged
+    good = found.converged | (found.status == Status.sampled)
     if controller.iterations is not None:
         good |= found.status == Status.max_iterations
-    good |= found.status == Status.sampled
-    return updated(plan, attached(controller.adjoint, given, found), good, lost)
+    found = attached(adjoint, given, found)
+    constant = jax.lax.stop_gradient(found)
+    kept = found.gains if gains else constant.gains  # their derivative has third derivatives in it
+    found = dataclasses.replace(constant, states=found.states, controls=found.controls, gains=kept)
+    return updated(plan, found, good, lost)
 
 
 def guess_of_plan(
@@ -114,7 +140,8 @@ def guess_of_plan(
     """The plan as it is at the coming sample; what `solve` starts from after too many failures."""
     problem = controller.problem
     ahead = shift(plan.solution, jnp.where(plan.begun, plan.coming(), 0))
-    anew = plan.failures >= controller.patience
+    nowhere = ~plan.begun & ~jnp.all(jnp.isfinite(ahead.states))
+    anew = (plan.failures >= controller.patience) | nowhere
     idle = jnp.clip(jnp.zeros_like(ahead.controls), *problem.limits(x.dtype))
     start = starting_states(problem, params, open_loop(problem, x, params, idle))
     states, controls = trees.where(anew, (start, idle), (ahead.states, ahead.controls))
@@ -130,9 +157,6 @@ def updated(plan: Plan, found: Solution, good: Bool[Array, ""], lost: Bool[Array
     """The plan with what was found in it if that is good, and the state was; else a stage on."""
     good &= ~lost
     status = jnp.where(lost, Status.non_finite, found.status).astype(jnp.int32)
-    # What follows from a solution but its trajectory would be third derivatives, for nothing.
-    constant = jax.lax.stop_gradient(found)
-    found = dataclasses.replace(constant, states=found.states, controls=found.controls)
     return plan._replace(
         solution=trees.where(good, found, plan.solution),
         stage=jnp.where(good, 0, plan.coming()),
@@ -158,8 +182,7 @@ def _simulated(
         x_star, u_star, K, lower, upper = stage
         return jnp.clip(u_star + K @ (x - x_star), lower, upper)
 
-    gains = jax.lax.stop_gradient(ahead.gains.feedback)
-    along = (ahead.states[:-1], ahead.controls, gains, *problem.limits(x.dtype))
+    along = (ahead.states[:-1], ahead.controls, ahead.gains.feedback, *problem.limits(x.dtype))
     states, controls, *_ = rollout(problem, x, params, law, along)
     found = dataclasses.replace(ahead, states=states, controls=controls)
     sound = jnp.all(jnp.isfinite(states)) & jnp.all(jnp.isfinite(controls))
@@ -180,12 +203,20 @@ def followed(controller: "RecedingHorizon", at: Float[Array, " n"], plan: Plan):
     return u, after._replace(pending=pending)
 
 
-def known(x: Float[Array, " n"], plan: Plan) -> Float[Array, " n"]:
+def _known(x: Float[Array, " n"], plan: Plan) -> Float[Array, " n"]:
     """A state, or where it is not finite that of the plan."""
+    return jnp.where(jnp.all(jnp.isfinite(x)), x, _expected(plan))
+
+
+def _expected(plan: Plan) -> Float[Array, " n"]:
     states = plan.solution.states
-    expected = states[jnp.minimum(plan.coming(), len(states) - 1)]
-    return jnp.where(jnp.all(jnp.isfinite(x)), x, expected)
+    return states[jnp.minimum(plan.coming(), len(states) - 1)]
 
 
-def _with_params(controller: "RecedingHorizon", plan: Plan, params: PyTree) -> Plan:
-    return plan._replace(params=params) if controller.delay else plan
+def with_params(controller: "RecedingHorizon", plan: Plan, params: PyTree) -> Plan:
+    """The plan with the params that predictions over a delay are made with."""
+    if not controller.delay:
+        return plan
+    # Of the types of before: a plan's structure is fixed.
+    same = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), plan.params, params)
+    return plan._replace(params=same)

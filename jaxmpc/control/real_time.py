@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.checks import check_positive, check_type
+from jaxmpc.checks import check_function, check_positive, check_type
 from jaxmpc.compilation import compiled
 from jaxmpc.control import planning
-from jaxmpc.control.plan import Plan, predicted
+from jaxmpc.control.plan import Plan, closed, opened
 from jaxmpc.control.receding_horizon import RecedingHorizon
 from jaxmpc.control.timing import TimingReport
 from jaxmpc.problem.closures import announced
@@ -40,6 +39,7 @@ class AdvancedStep(NamedTuple):
 
     def init(self, x0: Float[Array, " n"], params: PyTree = None) -> Plan:
         """The first plan."""
+        check_type("AdvancedStep", "controller", self.controller, RecedingHorizon)
         return self.controller.init(x0, params)
 
     def step(self, x: Float[Array, " n"], plan: Plan, params: PyTree = None):
@@ -62,7 +62,7 @@ class RealTime:
     What took longer than the deadline all the same is counted, and the loop goes on.
 
     Args:
-        controller: its `iterations` do not count here: the clock does.
+        controller: its `iterations` and `every` do not count here: the clock does.
         deadline: for a step [s].
         clock: a function that returns seconds.
 
@@ -80,6 +80,7 @@ class RealTime:
     ):
         check_type("RealTime", "controller", controller, RecedingHorizon)
         check_positive("RealTime", "deadline", deadline)
+        check_function("RealTime", "clock", clock, "that returns seconds")
         self.controller, self.deadline, self._clock = controller, deadline, clock
         self._seconds, self._iterations = array("d"), array("d")
         self._around = 0.0  # what the beginning and the end of a step took last
@@ -105,10 +106,14 @@ class RealTime:
 
     def report(self) -> TimingReport:
         """The times of all steps so far."""
+        if not self._seconds:
+            raise ValueError("RealTime.report: there has been no step yet.")
         return TimingReport(np.array(self._seconds), self.deadline)
 
     def _advance(self, x, plan: Plan, params: PyTree, until: float):
-        given = (self.controller, jnp.asarray(x, plan.state.dtype), plan, params)
+        x = self.controller.checked_state("RealTime.step", x, plan)
+        controller, arrays, _ = self.controller.contained(x, params)
+        given = (controller, x, opened(plan), arrays)
         times = [self._clock()]
         progress = jax.block_until_ready(_begun(*given))
         times.append(self._clock())
@@ -123,7 +128,8 @@ class RealTime:
         result = jax.block_until_ready(_ended(*given, progress))
         times.append(self._clock())
         self._around = times[1] - times[0] + times[3] - times[2]
-        return result
+        u, plan = result
+        return u, closed(plan, params)
 
 
 def _driver(controller: RecedingHorizon) -> Driver:
@@ -132,10 +138,9 @@ def _driver(controller: RecedingHorizon) -> Driver:
 
 
 def _start(controller: RecedingHorizon, x, plan: Plan, params: PyTree) -> Progress:
-    problem = controller.problem
-    x = planning.known(predicted(problem, params, x, plan.pending), plan)
-    guess = planning.guess_of_plan(controller, x, params, plan)
-    return _driver(controller).init(problem, x, params, guess)
+    at, _ = planning.acting(controller, x, planning.with_params(controller, plan, params))
+    guess = planning.guess_of_plan(controller, at, params, plan)
+    return _driver(controller).init(controller.problem, at, params, guess)
 
 
 def _iterate(controller: RecedingHorizon, x, plan: Plan, params: PyTree, progress: Progress):
@@ -143,12 +148,11 @@ def _iterate(controller: RecedingHorizon, x, plan: Plan, params: PyTree, progres
 
 
 def _end(controller: RecedingHorizon, x, plan: Plan, params: PyTree, progress: Progress):
-    problem = controller.problem
-    at = predicted(problem, params, x, plan.pending)
+    problem, plan = controller.problem, planning.with_params(controller, plan, params)
+    at, lost = planning.acting(controller, x, plan)
     found = _driver(controller).postprocess(problem, params, progress).expanded(problem)
     # The first step only evaluates the guess.
     stopped = (progress.status == RUNNING) & (progress.steps >= 2)
-    lost = ~jnp.all(jnp.isfinite(at))
     return planning.followed(
         controller, at, planning.updated(plan, found, found.converged | stopped, lost)
     )

@@ -15,9 +15,9 @@ from jaxmpc.checks import (
     check_type,
     key_data,
 )
-from jaxmpc.compilation import compiled
+from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.control import planning
-from jaxmpc.control.plan import Plan, policy
+from jaxmpc.control.plan import Plan, closed, opened, policy
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
@@ -68,15 +68,18 @@ class RecedingHorizon:
         patience: failures in a row before a new start.
         delay: samples from a control's being computed to its acting. The state is predicted so far
             ahead with the problem's dynamics (as of stage 0) and the controls on their way.
-        every: `prepare` solves once in so many samples.
+        every: `prepare` (not `step`) solves once in so many samples.
         between: what it does in the others. "policy": nothing, the plan and its gains are
             followed (all matrices kept; level A of Frey et al., 2024). "rollout": the plan is
             simulated from the predicted state with its gains (values of the dynamics are new,
             derivatives are kept; as in level B).
         adjoint: how each plan is differentiated.
 
-    Differentiable with respect to the state, the plan before, params and all that a solution is
-    differentiable in. Where the last good plan is followed, with its gains held constant.
+    Differentiable with respect to the state, params and all that a solution is differentiable in.
+    Two things are told by `failures` and `status` alone: where the last good plan of a `step` is
+    followed, its gains count as constants; and with `iterations` the derivative of a plan that has
+    not converged is that of the KKT conditions at its point, as exact as that point is
+    (`ImplicitAdjoint(on_failure="nan")` refuses).
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
@@ -103,9 +106,8 @@ class RecedingHorizon:
         check_positive(owner, "iterations", self.iterations, whole=True, optional=True)
         check_positive(owner, "patience", self.patience, whole=True)
         check_positive(owner, "every", self.every, whole=True)
-        if isinstance(self.delay, bool) or not isinstance(self.delay, int):
-            raise TypeError(f"{owner}: delay must be an int, got {self.delay!r}.")
-        check_not_negative(owner, "delay", self.delay)
+        check_not_negative(owner, "delay", self.delay, whole=True)
+        object.__setattr__(self, "delay", int(self.delay))
         check_choice(owner, "between", self.between, LEVELS)
         check_type(owner, "adjoint", self.adjoint, ImplicitAdjoint)
 
@@ -156,37 +158,46 @@ class RecedingHorizon:
         x0 = check_arguments(
             "RecedingHorizon.init", self.problem, x0, controls, states, warm_start, self.solver
         )
-        controller, params, lasting = self._contained(x0, params)
-        check_warm_start("RecedingHorizon.init", controller.problem, x0, params, warm_start)
+        controller, arrays, lasting = self.contained(x0, params)
+        check_warm_start("RecedingHorizon.init", controller.problem, x0, arrays, warm_start)
         shape = (self.problem.horizon, self.problem.control_dim)
         data = key_data("RecedingHorizon.init", key)
         guess = guess_of(shape, x0.dtype, controls, states, warm_start, data)
-        return (_first_plan if lasting else planning.first_plan)(controller, x0, params, guess)
+        function = _first_plan if lasting else planning.first_plan
+        return closed(function(controller, x0, arrays, guess), params)
 
     def step(
         self, x: Float[Array, " n"], plan: Plan, params: PyTree = None
     ) -> tuple[Float[Array, " m"], Plan]:
         """The control for a measured state, from a new plan, and that plan."""
-        x = self._checked("step", x, plan)
-        controller, params, lasting = self._contained(x, params)
+        x = self.checked_state("RecedingHorizon.step", x, plan)
+        controller, arrays, lasting = self.contained(x, params)
+        function = _step if lasting else planning.step
         with forward_mode_explained():
-            return (_step if lasting else planning.step)(controller, x, plan, params)
+            u, plan = function(controller, x, opened(plan), arrays)
+        return u, closed(plan, params)
 
     def prepare(self, plan: Plan, params: PyTree = None) -> Plan:
         """The plan for the coming sample, from the state that the model predicts for it."""
-        check_type("RecedingHorizon.prepare", "plan", plan, Plan)
-        controller, params, lasting = self._contained(plan.state, params)
+        self._check_plan("RecedingHorizon.prepare", plan)
+        controller, arrays, lasting = self.contained(plan.state, params)
+        function = _prepare if lasting else planning.prepare
         with forward_mode_explained():
-            return (_prepare if lasting else planning.prepare)(controller, plan, params)
+            return closed(function(controller, opened(plan), arrays), params)
 
     def feedback(self, x: Float[Array, " n"], plan: Plan) -> tuple[Float[Array, " m"], Plan]:
         """The control for a measured state from the plan that there is, and the plan after it.
 
-        Called again without a new `prepare`, it goes on along the same plan.
+        Called again without a new `prepare`, it goes on along the same plan. Differentiable, of a
+        plan that `prepare` made through its gains too.
         """
-        x = self._checked("feedback", x, plan)
-        controller, _, lasting = self._contained(x, plan.params if self.delay else None, False)
-        return (_feedback if lasting else planning.feedback)(controller, x, plan)
+        x = self.checked_state("RecedingHorizon.feedback", x, plan)
+        if not self.delay:  # the model is not asked
+            return (_feedback if at_top_level() else planning.feedback)(self, x, plan)
+        params = plan.params.whole()
+        controller, _, lasting = self.contained(x, params)
+        u, plan = (_feedback if lasting else planning.feedback)(controller, x, opened(plan))
+        return u, closed(plan, params)
 
     def policy(self, x: Float[Array, " n"], plan: Plan, fraction=0.0) -> Float[Array, " m"]:
         """u* + K (x - x*) between two samples: for a loop that is faster than the plans.
@@ -196,23 +207,37 @@ class RecedingHorizon:
             plan: what `step` or `feedback` returned.
             fraction: of the sample that has passed, 0 .. 1; x* is interpolated.
         """
-        x = self._checked("policy", x, plan)
+        x = self.checked_state("RecedingHorizon.policy", x, plan)
+        check_not_negative("RecedingHorizon.policy", "fraction", fraction)
         return policy(self.problem, plan, x, plan.stage, fraction)
 
-    def _checked(self, name: str, x, plan: Plan) -> Float[Array, " n"]:
-        owner = f"RecedingHorizon.{name}"
-        check_type(owner, "plan", plan, Plan)
-        check_array(owner, "x", x, plan.state.shape, "[n]")
+    def checked_state(self, owner: str, x, plan: Plan) -> Float[Array, " n"]:
+        """A measured state as an array; an error unless it and the plan are of this controller."""
+        self._check_plan(owner, plan)
+        check_array(owner, "x", x, plan.state.shape, "[n]", optional=False)
         return jnp.asarray(x, plan.state.dtype)
 
-    def _contained(self, x, params, checked: bool = True):
+    def contained(self, x, params: PyTree) -> tuple["RecedingHorizon", PyTree, bool]:
         """The controller and params as arguments of a compiled function; whether to keep that."""
-        if not checked and not self.delay:
-            return self, params, True
         problem, params, lasting = self_contained(self.problem, x, params)
         if problem is self.problem:
             return self, params, lasting
         return dataclasses.replace(self, problem=problem), params, lasting
+
+    def _check_plan(self, owner: str, plan: Plan):
+        check_type(owner, "plan", plan, Plan)
+        problem = self.problem
+        wanted = {
+            "solution.controls": (problem.horizon, problem.control_dim),
+            "pending": (self.delay, problem.control_dim),
+        }
+        came = {"solution.controls": plan.solution.controls.shape, "pending": plan.pending.shape}
+        for name, shape in wanted.items():
+            if came[name] != shape:
+                raise ValueError(
+                    f"{owner}: plan must be one of this controller's, with {name} of shape "
+                    f"{shape}; got {came[name]}."
+                )
 
 
 def _announced(what: str, controller: RecedingHorizon, x, params) -> str:

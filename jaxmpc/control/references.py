@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from jaxmpc.checks import check_positive
+from jaxmpc.checks import check_not_negative, check_positive
 
 
 def window(
@@ -17,13 +17,14 @@ def window(
 
     Args:
         reference: [N, ...], a row for each sample; at least horizon + 1 of them.
-        t: the sample; may be traced.
+        t: the sample, 0 or more; may be traced.
         horizon: the T of the problem.
 
     Raises:
         ValueError: for a reference that is too short for a single horizon.
     """
     check_positive("control.window", "horizon", horizon, whole=True)
+    check_not_negative("control.window", "t", t, whole=True)
     rows = np.shape(reference)[0] if np.ndim(reference) else 0
     if rows < horizon + 1:
         raise ValueError(

@@ -31,7 +31,7 @@ def shift(solution: Solution, samples: int | Int[Array, ""] = 1) -> Solution:
     optimization in optimal feedback control'.
     """
     check_type("jaxmpc.shift", "solution", solution, Solution)
-    check_not_negative("jaxmpc.shift", "samples", samples)
+    check_not_negative("jaxmpc.shift", "samples", samples, whole=True)
 
     def later(leaf: Array, axis: int = -2) -> Array:
         stages = jnp.arange(leaf.shape[axis])

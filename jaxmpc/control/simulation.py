@@ -4,13 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from jaxmpc.checks import check_bool, check_positive, check_state
+from jaxmpc.checks import check_bool, check_function, check_positive, check_state, key_data
 from jaxmpc.compilation import at_top_level, compiled
+from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Status
 
 
@@ -86,11 +87,16 @@ class _Loop(NamedTuple):
     predictions: bool
 
     def params_at(self, t: Int[Array, ""]) -> PyTree:
-        return self.params(t) if callable(self.params) else self.params
+        return self.params(t) if _is_function(self.params) else self.params
 
     def cost_of(self, x, u, t, params) -> Float[Array, ""]:
         if self.cost is not None:
-            return self.cost(x, u, t)
+            cost = jnp.asarray(self.cost(x, u, t), x.dtype)
+            if cost.shape != ():
+                raise ValueError(
+                    f"jaxmpc.simulate: cost must return a scalar, got shape {cost.shape}."
+                )
+            return cost
         problem = getattr(self.controller, "problem", None)
         if problem is None:
             return jnp.zeros_like(x[0])
@@ -119,7 +125,8 @@ def simulate(
         loop = jaxmpc.simulate(controller, lambda x, u, t: real(x, u), x0, 200, params)
 
     One `scan`: under `vmap` a batch of loops is one program. Compiles itself when called outside
-    of `jit`, once for each plant (the function, not what it returns), controller and `steps`.
+    of `jit`, once for each plant (the function, not what it returns), controller and `steps`,
+    whatever the numbers in them.
 
     Args:
         controller: a `RecedingHorizon`, or any `control.Controller`.
@@ -129,15 +136,16 @@ def simulate(
         x0: [n], where the plant starts.
         steps: the number S of samples.
         params: the controller's; or a function of t that returns them, for references that move
-            (see `control.window`).
+            (see `control.window`). A pytree that can be called, such as a network, is params.
         key: a `jax.random.key`, where there is noise.
         process_noise, measurement_noise: standard deviations, a number or [n], of what is added to
             the next state and to what the controller sees; or functions (key, x, t) -> [n].
-        delay: samples until a control acts on the plant; until then zeros do. (What a controller
-            does about it is its own `delay`.)
+        delay: samples until a control acts on the plant; until then those do that the plan has
+            pending, or zeros if it has not as many. (What a controller does about a delay is its
+            own `delay`.)
         cost: (x, u, t) -> scalar, to be recorded; by default the controller's stage cost, as of
             stage 0.
-        plan: the memory of an earlier loop to go on from; None calls `init`.
+        plan: the memory of an earlier loop to go on from (t begins at 0 again); None calls `init`.
         predictions: whether to keep all plans: S (T+1) (n+m) numbers.
         jit: False runs the loop in Python: for a plant that is not JAX, or to stop in a debugger.
 
@@ -164,8 +172,10 @@ def simulate(
                 f"{owner}: controller must have init and step, as a RecedingHorizon has; got "
                 f"{controller!r}."
             )
-    if not callable(plant):
-        raise TypeError(f"{owner}: plant must be a function (x, u, t) -> x, got {plant!r}.")
+    check_function(owner, "plant", plant, "(x, u, t) -> x")
+    if cost is not None:
+        check_function(owner, "cost", cost, "(x, u, t) -> scalar")
+    data = key_data(owner, key)
     loop = _Loop(
         controller,
         plant,
@@ -176,8 +186,21 @@ def simulate(
         predictions,
     )
     if not jit:
-        return _in_python(loop, x0, steps, key, delay, plan)
-    return (_compiled if at_top_level() else _simulated)(loop, x0, steps, key, delay, plan)
+        return _in_python(loop, x0, steps, data, delay, plan)
+    split = Split.of(loop, _is_number)
+    function = _compiled if at_top_level() else _simulated
+    return function(split, x0, steps, data, delay, plan)
+
+
+def _is_number(leaf) -> bool:
+    """Whether a leaf is traced: another number compiles nothing anew."""
+    number = isinstance(leaf, int | float | jax.Array | np.ndarray)
+    return number and not isinstance(leaf, bool)
+
+
+def _is_function(params) -> bool:
+    """A function of time, and not params that can be called, such as a network."""
+    return callable(params) and jax.tree_util.all_leaves([params])
 
 
 def _noise_of(name: str, noise: Noise, x0, key) -> Callable | Array | None:
@@ -189,7 +212,10 @@ def _noise_of(name: str, noise: Noise, x0, key) -> Callable | Array | None:
         raise ValueError(f"{owner}: {name} needs key=jax.random.key(...); got none.")
     if callable(noise):
         return noise
-    deviation = jnp.asarray(noise, x0.dtype)
+    try:
+        deviation = jnp.asarray(noise, x0.dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{owner}: {name} must be numbers or a function, got {noise!r}.") from error
     if deviation.shape not in ((), x0.shape):
         raise ValueError(
             f"{owner}: {name} must be a number, [n] = {x0.shape} or a function (key, x, t) "
@@ -201,9 +227,21 @@ def _noise_of(name: str, noise: Noise, x0, key) -> Callable | Array | None:
 def _disturbed(noise, key, x, t):
     if noise is None:
         return x
+    key = jax.random.wrap_key_data(key)
     if callable(noise):
-        return x + noise(key, x, t)
+        return x + _shaped("noise", noise(key, x, t), x)
     return x + noise * jax.random.normal(key, x.shape, x.dtype)
+
+
+def _shaped(name: str, value, x: Float[Array, " n"]) -> Float[Array, " n"]:
+    """What a function of the caller's returned, as a state; an error if it is none."""
+    shape = None if value is None else jnp.shape(value)
+    if shape != x.shape:
+        raise ValueError(
+            f"jaxmpc.simulate: {name} must return a state, of shape {x.shape}; got "
+            f"{'None' if shape is None else shape}."
+        )
+    return jnp.asarray(value, x.dtype)
 
 
 def _start(loop: _Loop, x0, steps: int, key, delay: int, plan):
@@ -211,9 +249,13 @@ def _start(loop: _Loop, x0, steps: int, key, delay: int, plan):
     plan = loop.controller.init(x0, params) if plan is None else plan
     queue = None
     if delay:  # else nobody needs to know the size of a control before there is one
-        u = jax.eval_shape(lambda: loop.controller.step(x0, plan, params)[0])
-        queue = jnp.zeros_like(x0, shape=(delay, *u.shape))
-    keys = None if key is None else jax.random.split(key, (steps, 2))
+        queue = getattr(plan, "pending", None)
+        if queue is None or len(queue) != delay:
+            u = jax.eval_shape(lambda: loop.controller.step(x0, plan, params)[0])
+            queue = jnp.zeros_like(x0, shape=(delay, *u.shape))
+    keys = None
+    if key is not None:
+        keys = jax.random.key_data(jax.random.split(jax.random.wrap_key_data(key), (steps, 2)))
     return (x0, plan, queue), keys
 
 
@@ -228,12 +270,7 @@ def _sample(loop: _Loop, carry, inputs):
     acting = u
     if queue is not None:
         acting, queue = queue[0], jnp.concatenate([queue[1:], u[None]])
-    after = jnp.asarray(loop.plant(x, acting, t), x.dtype)
-    if after.shape != x.shape:
-        raise ValueError(
-            f"jaxmpc.simulate: plant must return the next state, of shape {x.shape}; got "
-            f"{after.shape}."
-        )
+    after = _shaped("plant", loop.plant(x, acting, t), x)
     after = _disturbed(loop.process_noise, of_process, after, t)
     none = jnp.zeros_like(t, dtype=jnp.int32)
     kept = None
@@ -258,14 +295,15 @@ def _recorded(record: Simulation, last, plan) -> Simulation:
     return record._replace(states=states, plan=plan)
 
 
-def _simulated(loop: _Loop, x0, steps: int, key, delay: int, plan) -> Simulation:
+def _simulated(split: Split, x0, steps: int, key, delay: int, plan) -> Simulation:
+    loop: _Loop = split.whole()
     start, keys = _start(loop, x0, steps, key, delay, plan)
     times = jnp.arange(steps)
     (last, plan, _), record = jax.lax.scan(partial(_sample, loop), start, (times, keys))
     return _recorded(record, last, plan)
 
 
-_compiled = compiled(_simulated, lambda *_: "a closed loop", eqx.filter_jit)
+_compiled = compiled(_simulated, lambda *_: "a closed loop", static_argnums=(2, 4))
 
 
 def _in_python(loop: _Loop, x0, steps: int, key, delay: int, plan) -> Simulation:

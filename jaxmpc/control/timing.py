@@ -20,12 +20,18 @@ class TimingReport:
     deadline: float = np.inf
 
     def __post_init__(self):
-        seconds = np.asarray(self.seconds, float)
-        if seconds.ndim != 1 or not seconds.size or not np.all(seconds >= 0):
+        try:
+            seconds = np.asarray(self.seconds, float)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"TimingReport: seconds must be numbers, got {self.seconds!r}."
+            ) from error
+        if seconds.ndim != 1 or not seconds.size:
             raise ValueError(
-                "TimingReport: seconds must be one or more times, none negative; got shape "
-                f"{seconds.shape}."
+                f"TimingReport: seconds must be one or more times; got shape {seconds.shape}."
             )
+        if not np.all(seconds >= 0):
+            raise ValueError(f"TimingReport: seconds must not be negative or NaN; got {seconds}.")
         object.__setattr__(self, "seconds", seconds)
         check_positive("TimingReport", "deadline", self.deadline)
 

@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.checks import check_array, check_type
+from jaxmpc.checks import check_array, check_positive, check_state, check_type
 from jaxmpc.problem import Problem
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function
 from jaxmpc.solving import solve
@@ -55,8 +56,9 @@ def action_value(
     """
     owner = "jaxmpc.control.action_value"
     check_type(owner, "problem", problem, Problem)
-    check_array(owner, "u0", u0, (problem.control_dim,), "[m]")
-    dtype = jnp.result_type(x0)
+    check_array(owner, "u0", u0, (problem.control_dim,), "[m]", optional=False)
+    x0 = check_state(x0)
+    dtype = x0.dtype
     first = jnp.asarray(u0, dtype)
     bounds = tuple(limit.at[0].set(first) for limit in problem.limits(dtype))
     return value(dataclasses.replace(problem, control_bounds=bounds), x0, params, **options)
@@ -69,7 +71,11 @@ def discounted(problem: Problem, discount: float | Float[Array, ""]) -> Problem:
         problem: whose costs count less the later they are. Prices of soft constraints do not.
         discount: 0 < discount <= 1; may be traced and differentiated.
     """
-    check_type("jaxmpc.control.discounted", "problem", problem, Problem)
+    owner = "jaxmpc.control.discounted"
+    check_type(owner, "problem", problem, Problem)
+    check_positive(owner, "discount", discount)
+    if not isinstance(discount, Tracer) and discount > 1:
+        raise ValueError(f"{owner}: discount must be at most 1, got {discount}.")
     stage = _Stage(problem.stage_cost, jnp.asarray(discount, float))
     terminal = problem.terminal_cost
     if terminal is not None:

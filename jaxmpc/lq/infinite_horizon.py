@@ -61,11 +61,13 @@ def infinite_horizon(
     Sources: Chu, Fan and Lin (2005) for the doubling; Kleinman (1968) for Newton's method on the
     equation, whose last steps carry the derivative.
     """
-    n, m = np.shape(B) if np.ndim(B) == 2 else (0, 0)
+    if np.ndim(B) != 2:
+        raise ValueError(f"lq.infinite_horizon: B must have shape [n, m]; got {np.shape(B)}.")
+    n, m = np.shape(B)
     wanted = {"A": (n, n), "B": (n, m), "Q": (n, n), "R": (m, m), "S": (m, n)}
     S = jnp.zeros(wanted["S"], jnp.result_type(B)) if S is None else S
     for (name, shape), matrix in zip(wanted.items(), (A, B, Q, R, S), strict=True):
-        if np.shape(matrix) != shape or not n:
+        if np.shape(matrix) != shape:
             raise ValueError(
                 f"lq.infinite_horizon: {name} must have shape {shape} (n, m = {n}, {m} from B); "
                 f"got {np.shape(matrix)}."

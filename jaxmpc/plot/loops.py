@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxmpc.checks import check_positive, check_type
 from jaxmpc.control import Simulation, TimingReport
 from jaxmpc.plot.axes import GREY, LOUD, QUIET, require_matplotlib, tidy
 from jaxmpc.plot.series import labelled
@@ -39,6 +40,8 @@ def plot_closed_loop(
     Raises:
         ImportError: without matplotlib. ValueError: a wrong number of labels, or a batch.
     """
+    check_type("plot_closed_loop", "simulation", simulation, Simulation)
+    check_positive("plot_closed_loop", "every", every, whole=True)
     if np.ndim(simulation.states) != 2:
         raise ValueError(
             "plot_closed_loop: simulation must be of one loop, with states [S+1, n]; got shape "
@@ -72,6 +75,7 @@ def plot_fan(simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = ()
         simulation: with leaves [B, ...], as of `simulate` under `vmap`.
         dt, labels: as for `plot_closed_loop`.
     """
+    check_type("plot_fan", "simulation", simulation, Simulation)
     if np.ndim(simulation.states) != 3:
         raise ValueError(
             "plot_fan: simulation must be of a batch, with states [B, S+1, n]; got shape "
@@ -96,6 +100,7 @@ def plot_fan(simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = ()
 
 def plot_timing(report: TimingReport, bins: int = 60) -> "Figure":
     """The times of a loop's steps as a histogram, on log axes, beside their deadline."""
+    check_type("plot_timing", "report", report, TimingReport)
     pyplot = require_matplotlib()
     figure, axis = pyplot.subplots(figsize=(7.5, 3.6), layout="constrained")
     times = 1e3 * np.maximum(report.seconds, 1e-9)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxmpc.problem import Problem
@@ -61,12 +62,20 @@ def optimize_initial_state(
         raise ValueError(f"{_OWNER}: state_dim must be an int of at least 1, got {state_dim!r}.")
     limits = []
     for name, bound, missing in (("lower", lower, -jnp.inf), ("upper", upper, jnp.inf)):
-        bound = jnp.asarray(missing if bound is None else bound, jnp.result_type(float))
+        try:
+            bound = jnp.asarray(missing if bound is None else bound, jnp.result_type(float))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{_OWNER}: {name} must be numbers, got {bound!r}.") from error
         if bound.shape not in ((), (state_dim,)):
             raise ValueError(
                 f"{_OWNER}: {name} must be a scalar or [n] = {(state_dim,)}, got {bound.shape}."
             )
         limits.append(jnp.broadcast_to(bound, (state_dim,)))
+    known = not any(isinstance(limit, Tracer) for limit in limits)
+    if known and not bool(jnp.all(limits[0] <= limits[1])):
+        raise ValueError(
+            f"{_OWNER}: wanted lower <= upper, got lower = {limits[0]} and upper = {limits[1]}."
+        )
 
     def at_stage(name, function):
         if name == "stage_cost":

@@ -90,6 +90,15 @@ def test_a_report():
             "deadline must be positive",
         ),
         (lambda: TimingReport(np.array([])), "seconds must be one or more times"),
+        (lambda: TimingReport(np.array([np.nan])), "seconds must not be negative or NaN"),
+        (
+            lambda: RealTime(jaxmpc.RecedingHorizon(loops.problem()), 0.1).report(),
+            "there has been no step yet",
+        ),
+        (
+            lambda: RealTime(jaxmpc.RecedingHorizon(loops.problem()), 0.1, clock=3.0),
+            "clock must be a function",
+        ),
     ],
 )
 def test_bad_input(make, words):

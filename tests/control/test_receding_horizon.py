@@ -1,5 +1,9 @@
 """`RecedingHorizon`: that of a loop by hand, and what happens when something goes wrong."""
 
+import dataclasses
+from collections.abc import Callable
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import loops
@@ -250,6 +254,56 @@ def test_a_warm_start_is_a_plan():
     np.testing.assert_allclose(u, solution.controls[0], atol=1e-9)
 
 
+def test_a_robot_that_starts_blind():
+    """The first measurements are NaN: bounded controls, and a plan with the first good one."""
+    for delay in (0, 1):
+        controller = jaxmpc.RecedingHorizon(loops.problem(), delay=delay)
+        plan = controller.init(jnp.full(2, jnp.nan), loops.PARAMS)
+        for _ in range(2):
+            u, plan = controller.step(jnp.full(2, jnp.nan), plan, loops.PARAMS)
+            assert np.isfinite(u).all() and plan.status == Status.non_finite
+        u, plan = controller.step(loops.X0, plan, loops.PARAMS)
+        assert np.isfinite(u).all() and plan.status == Status.converged
+
+
+def test_the_first_preparation_over_a_delay_starts_where_its_control_will_act():
+    problem = dataclasses.replace(loops.problem(), control_bounds=(0.3, 1.5))
+    controller = jaxmpc.RecedingHorizon(problem, delay=2)
+    plan = controller.prepare(controller.init(loops.X0, loops.PARAMS), loops.PARAMS)
+    x = jnp.asarray(loops.X0)
+    for _ in range(2):  # what is pending at the beginning: zeros, moved within the bounds
+        x = loops.swing(x, jnp.array([0.3]), 2.0)
+    np.testing.assert_allclose(plan.solution.states[0], x, atol=1e-12)
+
+
+class Torque(eqx.Module):
+    """Params with a leaf that is no number, and that can be called."""
+
+    gain: jax.Array
+    function: Callable
+
+    def __call__(self, x):
+        return self.gain * self.function(x)
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_params_that_are_a_network(delay):
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.1 * jnp.stack([x[1], p(x[0]) + u[0]]),
+        lambda x, u, t, p: x @ x + 0.1 * u @ u,
+        horizon=8,
+        control_dim=1,
+    )
+    params = Torque(jnp.array(1.0), jnp.sin)
+    controller = jaxmpc.RecedingHorizon(problem, delay=delay)
+    plan = controller.prepare(controller.init(loops.X0, params), params)
+    u, plan = controller.feedback(loops.X0, plan)
+    again, _ = controller.step(loops.X0, controller.init(loops.X0, params), params)
+    np.testing.assert_allclose(u, again, atol=1e-6)
+    loop = jaxmpc.simulate(AdvancedStep(controller), loops.plant(1.1), loops.X0, 3, params)
+    assert loop.converged.all()
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
@@ -257,7 +311,7 @@ def test_a_warm_start_is_a_plan():
         (lambda p: jaxmpc.RecedingHorizon(p, jaxmpc.SQP), "solver must be a Solver"),
         (lambda p: jaxmpc.RecedingHorizon(p, iterations=0), "iterations must be positive, got 0"),
         (lambda p: jaxmpc.RecedingHorizon(p, delay=-1), "delay must not be negative, got -1"),
-        (lambda p: jaxmpc.RecedingHorizon(p, delay=0.5), "delay must be an int, got 0.5"),
+        (lambda p: jaxmpc.RecedingHorizon(p, delay=0.5), "delay must be an int, got float"),
         (lambda p: jaxmpc.RecedingHorizon(p, between="b"), "between must be one of"),
         (
             lambda p: jaxmpc.RecedingHorizon(p, adjoint=jaxmpc.UnrolledAdjoint(3)),
@@ -273,6 +327,21 @@ def test_a_warm_start_is_a_plan():
             ),
             r"x must have shape \[n\] = \(2,\), got \(3,\)",
         ),
+        (
+            lambda p: jaxmpc.RecedingHorizon(p, delay=1).step(
+                loops.X0, jaxmpc.RecedingHorizon(p).init(loops.X0, loops.PARAMS), loops.PARAMS
+            ),
+            r"plan must be one of this controller's, with pending of shape \(1, 1\); got \(0, 1\)",
+        ),
+        (
+            lambda p: (c := jaxmpc.RecedingHorizon(p)).step(
+                None, c.init(loops.X0, loops.PARAMS), loops.PARAMS
+            ),
+            "x must be an array .* got None",
+        ),
+        (lambda p: AdvancedStep(p).init(loops.X0), "controller must be a RecedingHorizon"),
+        (lambda p: jaxmpc.control.window(np.zeros((15, 2)), -1, 10), "t must not be negative"),
+        (lambda p: jaxmpc.shift(jaxmpc.solve(p, loops.X0, loops.PARAMS), 1.5), "samples must be"),
         (
             lambda p: jaxmpc.RecedingHorizon(p).init(loops.X0, loops.PARAMS, controls=np.zeros(3)),
             r"controls must have shape \[T, m\]",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxmpc
+from jaxmpc.control import AdvancedStep
 
 CONTROLLER = jaxmpc.RecedingHorizon(loops.problem())
 
@@ -125,6 +126,93 @@ def test_the_derivative_of_a_closed_loop(name):
 
 
 @pytest.mark.parametrize(
+    "make, tolerance",
+    [
+        # Through the gains of each plan: they are differentiated too.
+        (lambda p, solver: AdvancedStep(jaxmpc.RecedingHorizon(p, solver)), 1e-5),
+        (
+            lambda p, solver: AdvancedStep(
+                jaxmpc.RecedingHorizon(p, solver, every=2, between="rollout")
+            ),
+            1e-5,
+        ),
+        (lambda p, solver: jaxmpc.RecedingHorizon(p, solver, delay=1), 1e-5),
+        # As exact as plans of one iteration are.
+        (lambda p, solver: jaxmpc.RecedingHorizon(p, solver, iterations=1), 2e-2),
+    ],
+    ids=["advanced step", "rollout", "delay", "one iteration"],
+)
+def test_the_derivative_of_other_loops(make, tolerance):
+    """With noise, a wrong model, and one measurement that is not finite."""
+    problem, solver = loops.problem(bound=1.2, horizon=8), jaxmpc.SQP(tolerance=1e-11)
+
+    def noise(key, x, t):
+        return 0.02 * jax.random.normal(key, x.shape, x.dtype) + jnp.where(t == 4, jnp.nan, 0.0)
+
+    def loss(point):
+        params = {**loops.PARAMS, "effort": point[0], "gravity": point[1]}
+        controller = make(problem, solver)
+        loop = jaxmpc.simulate(
+            controller,
+            loops.plant(point[2]),
+            jnp.array([0.3, 0.3]),
+            10,
+            params,
+            key=jax.random.key(0),
+            process_noise=0.02,
+            measurement_noise=noise,
+            delay=getattr(controller, "delay", 0),
+            predictions=False,
+        )
+        return jnp.sum(loop.costs) + jnp.sum(loop.states[-1] ** 2)
+
+    point = jnp.array([0.1, 2.0, 2.2])
+    value = jax.jit(loss)
+    gradient = jax.jit(jax.grad(loss))(point)
+    for k in range(3):
+        up, down = value(point.at[k].add(1e-5)), value(point.at[k].add(-1e-5))
+        expected = (up - down) / 2e-5
+        assert abs(gradient[k] - expected) < tolerance * max(1, abs(expected)), k
+
+
+def test_other_numbers_compile_nothing_anew():
+    traced = []
+
+    def cost(x, u, t, p):
+        traced.append(None)
+        return p["q"] * x @ x + 0.1 * u @ u
+
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: loops.swing(x, u, 2.0),
+        cost,
+        horizon=5,
+        control_dim=1,
+        control_bounds=(-1.0, 1.0),
+    )
+    plant = loops.plant()
+
+    def run(problem, **options):
+        controller = jaxmpc.RecedingHorizon(problem, **options)
+        return jaxmpc.simulate(controller, plant, loops.X0, 3, {"q": 1.0 + len(traced)})
+
+    run(problem)
+    before = len(traced)
+    run(problem)
+    run(dataclasses.replace(problem, control_bounds=(-0.7, 0.7)), patience=5)
+    assert len(traced) == before
+
+
+def test_a_loop_with_a_delay_goes_on():
+    controller = jaxmpc.RecedingHorizon(loops.problem(), delay=2)
+    whole = jaxmpc.simulate(controller, loops.plant(), loops.X0, 8, loops.PARAMS, delay=2)
+    first = jaxmpc.simulate(controller, loops.plant(), loops.X0, 4, loops.PARAMS, delay=2)
+    then = jaxmpc.simulate(
+        controller, loops.plant(), first.states[-1], 4, loops.PARAMS, delay=2, plan=first.plan
+    )
+    np.testing.assert_allclose(then.states, whole.states[4:], atol=1e-9)
+
+
+@pytest.mark.parametrize(
     "change, words",
     [
         ({"steps": 0}, "steps must be positive, got 0"),
@@ -135,8 +223,16 @@ def test_the_derivative_of_a_closed_loop(name):
         ),
         ({"plant": 3}, "plant must be a function"),
         ({"controller": jaxmpc.RecedingHorizon}, "controller must have init and step"),
-        ({"plant": lambda x, u, t: x[0]}, r"plant must return the next state, of shape \(2,\)"),
+        ({"plant": lambda x, u, t: x[0]}, r"plant must return a state, of shape \(2,\)"),
         ({"x0": np.zeros((3, 2))}, "x0 must have shape"),
+        ({"plant": lambda x, u, t: None}, r"plant must return a state, of shape \(2,\); got None"),
+        ({"cost": 3.0}, "cost must be a function"),
+        ({"cost": lambda x, u, t: x}, r"cost must return a scalar, got shape \(2,\)"),
+        ({"key": 1}, r"key must be one jax.random.key\(...\), got int"),
+        (
+            {"process_noise": lambda key, x, t: x[0], "key": jax.random.key(0)},
+            r"noise must return a state, of shape \(2,\); got \(\)",
+        ),
         ({"delay": -1}, "delay must be an int, 0 or more; got -1"),
     ],
 )

@@ -87,5 +87,10 @@ def test_no_value_where_nothing_was_solved():
 def test_bad_input():
     with pytest.raises(ValueError, match=r"u0 must have shape \[m\] = \(1,\), got \(2,\)"):
         control.action_value(loops.problem(), loops.X0, np.zeros(2), loops.PARAMS)
+    for discount in (1.5, 0.0):
+        with pytest.raises(ValueError, match="discount must be"):
+            control.discounted(loops.problem(), discount)
+    with pytest.raises(TypeError, match="u0 must be an array .* got None"):
+        control.action_value(loops.problem(), loops.X0, None, loops.PARAMS)
     with pytest.raises(TypeError, match="problem must be a Problem"):
         control.discounted("p", 0.9)

@@ -200,7 +200,6 @@ def test_what_is_no_solver(call, solver, words):
         (lambda: jaxmpc.SQP(trust_region=1.0), "trust_region"),
         (lambda: jaxmpc.ILQR(barrier=0.1), "barrier"),
         (lambda: ProjectedGradient(damping=0.1), "damping"),
-        (lambda: jaxmpc.solve(PROBLEM, X0, PARAMS, solver=SOLVER, key=None), "key"),
     ],
 )
 def test_options_that_a_solver_does_not_have(build, word):

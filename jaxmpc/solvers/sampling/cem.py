@@ -120,11 +120,12 @@ class CEM(Configuration):
 
     def terminate(self, state: SamplingState) -> Int[Array, ""]:
         """`sampled` after the last iteration."""
-        return ended(state, self.iterations)
+        return ended(state.cost, state.steps, self.iterations)
 
     def postprocess(self, problem: Problem, params: PyTree, state: SamplingState) -> Solution:
         """The best sample of all."""
-        return solution_of(problem, params, state, state.best, self.terminate(state))
+        status = self.terminate(state)
+        return solution_of(problem, state.x0, params, state.best, status, state.steps)
 
     def _costs(self, problem: Problem, params: PyTree, state: SamplingState, controls):
         dtype = state.mean.dtype

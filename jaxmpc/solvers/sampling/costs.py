@@ -6,24 +6,19 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc.problem import Problem
 from jaxmpc.solvers.evaluation import row_costs
-from jaxmpc.trajectory import open_loop
+from jaxmpc.trajectory import Trajectory, open_loop
 
 _CHUNK = 256  # rollouts at once on a CPU
 
 
 def penalized_cost(
-    problem: Problem,
-    x0: Float[Array, " n"],
-    params: PyTree,
-    controls: Float[Array, "T m"],
-    penalty: Float[Array, ""],
+    problem: Problem, params: PyTree, trajectory: Trajectory, penalty: Float[Array, ""]
 ) -> Float[Array, ""]:
     """The cost of a rollout, with the prices of soft constraints and a penalty on the hard ones.
 
     inf where it is not finite: such a sample always loses.
     """
-    trajectory = open_loop(problem, x0, params, controls)
-    cost = trajectory.cost
+    x0, cost = trajectory.states[0], trajectory.cost
     if problem.has_general_constraints:
         rows = row_costs(problem, x0, params, trajectory)
         cost = cost + rows.price + penalty * jnp.sum(rows.excess)
@@ -49,7 +44,8 @@ def sampled_costs(
     padded = jnp.concatenate([controls, controls[: chunks * chunk - number]])
 
     def cost(controls):
-        return penalized_cost(problem, x0, params, controls, penalty)
+        trajectory = open_loop(problem, x0, params, controls)
+        return penalized_cost(problem, params, trajectory, penalty)
 
     def roll(k, costs):
         part = jax.lax.dynamic_slice_in_dim(padded, k * chunk, chunk)

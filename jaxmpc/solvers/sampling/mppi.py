@@ -14,6 +14,7 @@ from jaxmpc.solvers.loop import Guess
 from jaxmpc.solvers.sampling.controls import colouring, interpolation
 from jaxmpc.solvers.sampling.costs import penalized_cost, sampled_costs
 from jaxmpc.solvers.sampling.state import SamplingState, begin, ended, solution_of, split_key
+from jaxmpc.trajectory import open_loop
 
 
 @configuration
@@ -103,15 +104,16 @@ class MPPI(Configuration):
 
     def terminate(self, state: SamplingState) -> Int[Array, ""]:
         """`sampled` after the last iteration."""
-        return ended(state, self.iterations)
+        return ended(state.cost, state.steps, self.iterations)
 
     def postprocess(self, problem: Problem, params: PyTree, state: SamplingState) -> Solution:
         """The mean, or the best sample of all."""
         mean = self._controls(problem, state.mean[None])[0]
         penalty = jnp.asarray(self.penalty, state.mean.dtype)
-        cost = penalized_cost(problem, state.x0, params, mean, penalty)
+        cost = penalized_cost(problem, params, open_loop(problem, state.x0, params, mean), penalty)
         controls = jnp.where(cost <= state.cost, mean, state.best)
-        return solution_of(problem, params, state, controls, self.terminate(state))
+        status = self.terminate(state)
+        return solution_of(problem, state.x0, params, controls, status, state.steps)
 
     def _controls(self, problem: Problem, values: Float[Array, "N K m"]) -> Float[Array, "N T m"]:
         weights = jnp.asarray(interpolation(problem.horizon, self.knots), values.dtype)

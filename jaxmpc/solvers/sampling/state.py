@@ -26,6 +26,13 @@ from jaxmpc.trajectory.scales import scales_of_rows
 _SHARE = 0.25  # of the range between bounds: the deviation where nobody gave one
 
 
+def needs_key(name: str, guess: Guess) -> UInt32[Array, "2"]:
+    """The key's data; an error that says how to give one where there is none."""
+    if guess.key is None:
+        raise ValueError(f"{name}: solve needs key=jax.random.key(...) for a solver that samples.")
+    return guess.key
+
+
 class SamplingState(NamedTuple):
     """A normal distribution of values at knots, each for itself, and the best sample so far."""
 
@@ -53,8 +60,7 @@ def begin(
     Raises:
         ValueError: without a key, or without a deviation where the controls have no bounds.
     """
-    if guess.key is None:
-        raise ValueError(f"{name}: solve needs key=jax.random.key(...) for a solver that samples.")
+    key = needs_key(name, guess)
     weights = interpolation(problem.horizon, knots)
     lower, upper = problem.limits(x0.dtype)
     controls = jnp.clip(guess.controls, lower, upper)
@@ -84,7 +90,7 @@ def begin(
         elites=jnp.broadcast_to(mean[None], (elites, *mean.shape)),
         best=controls,
         cost=zero + jnp.inf,
-        key=guess.key,
+        key=key,
         steps=jnp.zeros_like(x0, shape=(), dtype=jnp.int32),
     )
 
@@ -95,21 +101,26 @@ def split_key(key: UInt32[Array, "2"]) -> tuple[UInt32[Array, "2"], Array]:
     return jax.random.key_data(after), now
 
 
-def ended(state: SamplingState, iterations) -> Int[Array, ""]:
+def ended(cost: Float[Array, ""], steps: Int[Array, ""], iterations) -> Int[Array, ""]:
     """`sampled` after one step more than that, or `non_finite` if no sample was finite by then."""
-    limit = jnp.asarray(iterations, state.steps.dtype)
-    status = jnp.where(jnp.isfinite(state.cost), Status.sampled, Status.non_finite)
-    return jnp.where(state.steps > limit, status, RUNNING).astype(jnp.int32)
+    status = jnp.where(jnp.isfinite(cost), Status.sampled, Status.non_finite)
+    return jnp.where(steps > jnp.asarray(iterations, steps.dtype), status, RUNNING).astype(
+        jnp.int32
+    )
 
 
 def solution_of(
-    problem: Problem, params: PyTree, state: SamplingState, controls: Float[Array, "T m"], status
+    problem: Problem,
+    x0: Float[Array, " n"],
+    params: PyTree,
+    controls: Float[Array, "T m"],
+    status: Int[Array, ""],
+    steps: Int[Array, ""],
 ) -> Solution:
     """Controls as a solution: what they cost and violate; gains and multipliers are unknown: zero.
 
     Its stationarity is infinite: nobody has asked for a derivative.
     """
-    x0 = state.x0
     trajectory = open_loop(problem, x0, params, controls)
     cost, outside = trajectory.cost, jnp.zeros_like(trajectory.cost)
     scales = jax.tree.map(jnp.ones_like, no_scales(problem, x0, params))
@@ -128,7 +139,7 @@ def solution_of(
         multipliers=multipliers_of_bounds(zeros, zeros, trajectory.states),
         violations=violations(problem, trajectory.states, controls, params),
         status=status,
-        iterations=state.steps,
+        iterations=steps,
         residuals=Residuals(cost * 0 + jnp.inf, outside, cost * 0),
         tolerance=cost * 0 + default_tolerance(None, x0.dtype),
         scales=scales,

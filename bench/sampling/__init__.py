@@ -1,0 +1,1 @@
+"""Solvers that sample, beside derivatives and other libraries."""
