@@ -3,9 +3,10 @@
     python -m bench.sampling                       # ten minutes on one core
     python -m bench.sampling --tasks jump --seeds 10 --dry
 
-100 seeds of each as one `vmap`; the milliseconds are those of a single compiled solve, the best of
-five. Random guesses are normal controls of the same deviation; of 100 of them the best solution
-counts. JSON and two pictures are written to bench/results.
+100 seeds of each; the milliseconds are those of a single compiled solve, the best of five. Random
+guesses are normal controls of the same deviation, 1000 of them; of each hundred the best solution
+counts, and its milliseconds are a hundred times those of one. JSON and two pictures are written to
+bench/results.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from bench.sampling.tasks import TASKS, Task
 from jaxmpc import CEM, ICEM, MPPI, Chain, MaximumEntropy
 
 _SAMPLES, _ITERATIONS, _GUESSES = 256, 20, 100
+_GUESS = "derivatives, 1 random guess"
 
 
 def samplers(noise: float) -> dict[str, jaxmpc.Solver]:
@@ -58,21 +60,16 @@ def contenders(task: Task):
         controls = task.noise * jax.random.normal(key, shape)
         return jaxmpc.solve(task.problem, task.x0, task.params, controls=controls)
 
-    def best_of_many(key):
-        found = jax.lax.map(guessed, jax.random.split(key, _GUESSES), batch_size=25)
-        return jax.tree.map(lambda leaf: leaf[jnp.argmin(found.cost)], found)
-
     for name, solver in samplers(task.noise).items():
         yield name, sampled(solver)
         if task.polish:
             yield f"{name}, polished", sampled(Chain(solver, local))
     if task.polish:
-        yield "derivatives, 1 random guess", guessed
-        yield f"derivatives, {_GUESSES} random guesses", best_of_many
+        yield _GUESS, guessed
 
 
-def measure(task: Task, solve, seeds: int) -> dict:
-    """The row of a contender."""
+def measure(task: Task, solve, seeds: int) -> tuple[dict, jaxmpc.Solution]:
+    """The row of a contender, and its solutions."""
     keys = jax.random.split(jax.random.key(1), seeds)
     options = jaxmpc.compiler_options()
     many = jax.jit(lambda keys: jax.lax.map(solve, keys, batch_size=20), compiler_options=options)
@@ -84,13 +81,39 @@ def measure(task: Task, solve, seeds: int) -> dict:
         start = time.perf_counter()
         jax.block_until_ready(one(key))
         times.append(time.perf_counter() - start)
+    return summary(task, found, 1e3 * min(times)), found
+
+
+def summary(task: Task, found: jaxmpc.Solution, ms: float) -> dict:
+    """What solutions are worth."""
     return {
+        "seeds": len(found.cost),
         "success": int(np.sum(np.asarray(jax.vmap(task.success)(found)))),
         "converged": int(np.sum(np.asarray(found.converged))),
         "median_cost": float(np.median(np.asarray(found.cost))),
         "best_cost": float(np.min(np.asarray(found.cost))),
-        "ms": 1e3 * min(times),
+        "ms": ms,
     }
+
+
+def best_of_each(found: jaxmpc.Solution, size: int) -> jaxmpc.Solution:
+    """The cheapest solution that converged of each group."""
+    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, size, *leaf.shape[1:]), found)
+    costs = jnp.where(groups.converged, groups.cost, jnp.inf)
+    best = jnp.argmin(costs, axis=1)
+    return jax.tree.map(lambda leaf: jax.vmap(lambda rows, k: rows[k])(leaf, best), groups)
+
+
+def rows_of(task: Task, seeds: int):
+    """Contender by contender."""
+    for contender, solve in contenders(task):
+        if contender != _GUESS:
+            yield contender, measure(task, solve, seeds)[0]
+            continue
+        row, found = measure(task, solve, 10 * _GUESSES)
+        yield contender, row
+        best = best_of_each(found, _GUESSES)
+        yield f"derivatives, {_GUESSES} random guesses", summary(task, best, _GUESSES * row["ms"])
 
 
 def main():
@@ -107,15 +130,11 @@ def main():
         if options.tasks not in name:
             continue
         task = make()
-        for contender, solve in contenders(task):
-            row = measure(task, solve, options.seeds)
+        for contender, row in rows_of(task, options.seeds):
             count = samples_of(contender)
-            rows.append(
-                {"task": name, "contender": contender, "seeds": options.seeds, "samples": count}
-                | row
-            )
+            rows.append({"task": name, "contender": contender, "samples": count, **row})
             print(
-                f"{name:24}{contender:32}{row['success']:7}{row['converged']:11}"
+                f"{name:24}{contender:32}{row['success'] / row['seeds']:7.0%}{row['converged']:11}"
                 f"{row['median_cost']:12.4g}{row['best_cost']:10.4g}{count or '-':>10}"
                 f"{row['ms']:10.1f}",
                 flush=True,
