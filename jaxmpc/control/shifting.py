@@ -6,9 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxmpc.checks import check_not_negative, check_type
+from jaxmpc.problem.kinds import KINDS
 from jaxmpc.solution import Gains, Multipliers, Solution, Violations
-
-_AT_END = ("terminal_inequality", "terminal_equality")
 
 
 def shift(solution: Solution, samples: int | Int[Array, ""] = 1) -> Solution:
@@ -39,7 +38,8 @@ def shift(solution: Solution, samples: int | Int[Array, ""] = 1) -> Solution:
         return jnp.take(leaf, stages, axis=axis)
 
     def stages(parts: Multipliers | Violations) -> dict[str, Array]:
-        return {name: later(of) for name, of in parts._asdict().items() if name not in _AT_END}
+        last = {name for name, kind in KINDS.items() if kind.place == "end"}
+        return {name: later(of) for name, of in parts._asdict().items() if name not in last}
 
     gains = Gains(later(solution.gains.feedforward), later(solution.gains.feedback, -3))
     return dataclasses.replace(

@@ -10,7 +10,7 @@ from jaxmpc.diagnosis.case import Case
 from jaxmpc.diagnosis.conditions import conditions_of
 from jaxmpc.diagnosis.curvature import curvature_findings, flat_or_negative
 from jaxmpc.diagnosis.guesses import long_horizon, useless_guess
-from jaxmpc.diagnosis.infeasibility import infeasible
+from jaxmpc.diagnosis.infeasibility import hard_violations, infeasible
 from jaxmpc.diagnosis.inputs import bad_inputs
 from jaxmpc.diagnosis.not_finite import not_finite
 from jaxmpc.diagnosis.runaway import unbounded
@@ -35,12 +35,13 @@ def diagnose(problem: Problem, x0: Float[Array, " n"], params: PyTree, solution:
       alone decides it; and what plan there is if it is made soft, for which the problem is solved
       once more.
     - `unbounded`: the controls and states that run away.
+    - `sampled`: the constraint that is violated most.
     - all others that did not converge: the largest residual beside the tolerance, and where it is;
       controls on which the cost does not depend (singular), or along which its curvature is
       negative (a saddle).
-    - all that did not converge: states, controls or costs whose scales are far apart; whether
-      standing still is a better guess than the rollout of zero controls; what to do about a long
-      horizon.
+    - all of these that did not converge: states, controls or costs whose scales are far apart;
+      whether standing still is a better guess than the rollout of zero controls; what to do about a
+      long horizon.
     - `converged`: why its gradient cannot be relied on, if `gradient_diagnostics` says so.
 
     Compiles functions of its own: seconds. For a batch pick one element, and for use inside of
@@ -75,6 +76,8 @@ def _findings(problem: Problem, x0, params: PyTree, solution: Solution) -> list[
     case = Case(problem, x0, params, solution)
     if status == Status.converged:
         return _converged(case)
+    if status == Status.sampled:
+        return _sampled(case)
     if status == Status.non_finite:
         lines = not_finite(case)
     elif status == Status.infeasible:
@@ -112,6 +115,15 @@ def _converged(case: Case) -> list[str]:
             "leave out what another constraint already says."
         )
     return lines
+
+
+def _sampled(case: Case) -> list[str]:
+    found = hard_violations(case)[:1]
+    return [
+        f"{one.name}, row {one.row}, is violated by {one.amount:.3g} at stage {one.stage}: raise "
+        "the solver's penalty, draw more samples, or let InteriorPoint polish it (jaxmpc.Chain)."
+        for one in found
+    ]
 
 
 def _check(problem, x0, params, solution):

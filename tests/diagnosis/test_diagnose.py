@@ -324,3 +324,24 @@ def test_dependent_constraints():
     problem = bounded_twice()
     solution = jaxmpc.solve(problem, jnp.zeros(1))
     only(lines_of(problem, jnp.zeros(1), None, solution), "depend on each other")
+
+
+def test_what_was_sampled():
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.1 * u,
+        lambda x, u, t, p: x @ x,
+        horizon=4,
+        control_dim=1,
+        control_bounds=(-1.0, 1.0),
+        stage_inequality=lambda x, u, t, p: x - 1.0,  # 0.7 is as low as x_3 can be
+    )
+    solver = jaxmpc.CEM(samples=16, elites=4, iterations=2)
+    x0 = jnp.array([1.5])
+    solution = jaxmpc.solve(problem, x0, solver=solver, key=jax.random.key(0))
+    first, second = jaxmpc.diagnose(problem, x0, None, solution).split("\n")
+    assert first.startswith("sampled: ")
+    assert second.startswith("stage_inequality, row 0, is violated by 0.4")
+    assert "penalty" in second
+    free = dataclasses.replace(problem, stage_inequality=None)
+    solution = jaxmpc.solve(free, x0, solver=solver, key=jax.random.key(0))
+    assert jaxmpc.diagnose(free, x0, None, solution).count("\n") == 0

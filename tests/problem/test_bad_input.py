@@ -342,4 +342,5 @@ def test_statuses_have_sentences():
         "infeasible",
         "non_finite",
         "unbounded",
+        "sampled",
     ]
