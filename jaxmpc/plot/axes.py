@@ -18,6 +18,21 @@ def require_matplotlib() -> Any:
     return pyplot
 
 
+def panels(count: int):
+    """A figure with a panel for each signal, one above the other, over one time axis."""
+    figure, axes = require_matplotlib().subplots(
+        count,
+        1,
+        sharex=True,
+        squeeze=False,
+        figsize=(7.5, 1.0 + 1.75 * count),
+        layout="constrained",
+    )
+    for axis in axes[:, 0]:
+        tidy(axis)
+    return figure, axes[:, 0]
+
+
 def draw_lines(axis, time, lines, style, highlight):
     """Lines over time: faint if there are many, with the chosen ones over them."""
 
@@ -34,7 +49,6 @@ def draw_lines(axis, time, lines, style, highlight):
             draw(chosen, color=LOUD, lw=2.0)
         else:
             draw(chosen, color=LOUD, lw=0.9, alpha=0.6)
-    tidy(axis)
 
 
 def tidy(axis):

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxmpc.checks import check_positive, check_type
 from jaxmpc.control import Simulation, TimingReport
-from jaxmpc.plot.axes import GREY, LOUD, QUIET, require_matplotlib, tidy
+from jaxmpc.plot.axes import GREY, LOUD, QUIET, panels, require_matplotlib, tidy
 from jaxmpc.plot.series import labelled
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def plot_closed_loop(
             f"{np.shape(simulation.states)}. For a batch there is plot_fan."
         )
     columns = labelled("plot_closed_loop", simulation.states, simulation.controls, labels)
-    figure, axes = _panels(columns)
+    figure, axes = panels(len(columns))
     plans = simulation.predictions
     failed = np.flatnonzero(np.asarray(simulation.failures))
     n = np.shape(simulation.states)[1]
@@ -64,6 +64,7 @@ def plot_closed_loop(
             axis.plot(dt * failed, np.asarray(values)[failed], "x", color=GREY, ms=5)
         axis.set_ylabel(label)
     axes[-1].set_xlabel("time [s]" if dt != 1.0 else "sample")
+    figure.align_ylabels()
     _legend(axes[0], plans is not None, len(failed) > 0)
     return figure
 
@@ -82,7 +83,7 @@ def plot_fan(simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = ()
             f"{np.shape(simulation.states)}."
         )
     columns = labelled("plot_fan", simulation.states, simulation.controls, labels)
-    figure, axes = _panels(columns)
+    figure, axes = panels(len(columns))
     for axis, (label, values) in zip(axes, columns.items(), strict=True):
         time = dt * np.arange(np.shape(values)[1])
         for (low, high), shade in zip(_QUANTILES, (0.18, 0.35), strict=True):
@@ -95,6 +96,7 @@ def plot_fan(simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = ()
         frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1)
     )
     axes[-1].set_xlabel("time [s]" if dt != 1.0 else "sample")
+    figure.align_ylabels()
     return figure
 
 
@@ -119,23 +121,6 @@ def plot_timing(report: TimingReport, bins: int = 60) -> "Figure":
     tidy(axis)
     axis.legend(frameon=False, fontsize="small")
     return figure
-
-
-def _panels(columns):
-    pyplot = require_matplotlib()
-    count = len(columns)
-    figure, axes = pyplot.subplots(
-        count,
-        1,
-        sharex=True,
-        squeeze=False,
-        figsize=(7.5, 1.0 + 1.75 * count),
-        layout="constrained",
-    )
-    for axis in axes[:, 0]:
-        tidy(axis)
-    figure.align_ylabels()
-    return figure, axes[:, 0]
 
 
 def _legend(axis, plans: bool, failures: bool):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmpc.plot.axes import draw_lines, require_matplotlib
+from jaxmpc.plot.axes import draw_lines, panels
 from jaxmpc.solution import Solution
 
 if TYPE_CHECKING:
@@ -49,19 +49,10 @@ def plot_series(series: Mapping[str, Any], dt: float = 1.0, *, highlight: Any = 
         dt: the length of a step [s].
         highlight: the batch elements to draw over the others: an index, several, or a mask.
     """
-    pyplot = require_matplotlib()
-    count = len(series)
-    figure, axes = pyplot.subplots(
-        count,
-        1,
-        sharex=True,
-        squeeze=False,
-        figsize=(7.5, 1.0 + 1.75 * count),
-        layout="constrained",
-    )
+    figure, axes = panels(len(series))
     instants = max(np.shape(values)[-1] for values in series.values())
     time = dt * np.arange(instants)
-    for axis, (label, values) in zip(axes[:, 0], series.items(), strict=True):
+    for axis, (label, values) in zip(axes, series.items(), strict=True):
         lines = np.reshape(np.asarray(values), (-1, np.shape(values)[-1]))
         if lines.shape[1] == instants - 1:  # a control is held to the end of its step
             lines, style = np.concatenate([lines, lines[:, -1:]], axis=1), "steps-post"
@@ -69,6 +60,6 @@ def plot_series(series: Mapping[str, Any], dt: float = 1.0, *, highlight: Any = 
             style = "default"
         draw_lines(axis, time, lines, style, highlight)
         axis.set_ylabel(label)
-    axes[-1, 0].set_xlabel("time [s]" if dt != 1.0 else "step")
+    axes[-1].set_xlabel("time [s]" if dt != 1.0 else "step")
     figure.align_ylabels()
     return figure

@@ -1,7 +1,5 @@
 """A receding horizon: what a primal-dual warm start saves."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,28 +7,6 @@ import problems
 import pytest
 
 import jaxmpc
-
-
-def shifted(solution):
-    """A solution one stage later, its last stage held."""
-
-    def shift(rows):
-        return jnp.concatenate([rows[1:], rows[-1:]])
-
-    multipliers = solution.multipliers._replace(
-        **{
-            name: shift(rows)
-            for name, rows in solution.multipliers._asdict().items()
-            if not name.startswith("terminal")
-        }
-    )
-    return dataclasses.replace(
-        solution,
-        states=shift(solution.states),
-        controls=shift(solution.controls),
-        costates=shift(solution.costates),
-        multipliers=multipliers,
-    )
 
 
 @pytest.mark.slow
@@ -50,7 +26,7 @@ def test_a_receding_horizon_needs_half_of_the_iterations(name):
 
     @jax.jit
     def warm(x0, before):
-        return jaxmpc.solve(case.problem, x0, case.params, warm_start=shifted(before))
+        return jaxmpc.solve(case.problem, x0, case.params, warm_start=jaxmpc.shift(before))
 
     random, solution = np.random.RandomState(0), cold(jnp.asarray(case.x0))
     iterations = []

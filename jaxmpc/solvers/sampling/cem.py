@@ -11,7 +11,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.solvers.sampling.controls import colouring, interpolation
+from jaxmpc.solvers.sampling.controls import controls_of, drawn
 from jaxmpc.solvers.sampling.costs import sampled_costs
 from jaxmpc.solvers.sampling.state import SamplingState, begin, ended, solution_of, split_key
 
@@ -72,8 +72,10 @@ class CEM(Configuration):
         check_positive(name, "chunk_size", self.chunk_size, whole=True, optional=True)
         for field in ("momentum", "color", "keep", "penalty"):
             check_not_negative(name, field, getattr(self, field))
-        if self.keep > 1:
-            raise ValueError(f"{name}: keep must be a share, 0 .. 1; got {self.keep}.")
+        for field in ("keep", "momentum"):
+            share = getattr(self, field)
+            if not isinstance(share, jax.Array) and share > 1:
+                raise ValueError(f"{name}: {field} must be a share, 0 .. 1; got {share}.")
 
     @property
     def max_iterations(self) -> int:
@@ -87,17 +89,11 @@ class CEM(Configuration):
 
     def step(self, problem: Problem, params: PyTree, state: SamplingState) -> SamplingState:
         """Sample, roll out, and fit the distribution to the elites."""
-        dtype, (knots, m) = state.mean.dtype, state.mean.shape
-        key, now = split_key(state.key)
-        white = jax.random.normal(now, (self.samples, knots, m), dtype)
-        mixed = jnp.asarray(colouring(knots, self.color), dtype)
-        values = state.mean[None] + state.deviation[None] * jnp.einsum("kj,njm->nkm", mixed, white)
+        dtype, (key, now) = state.mean.dtype, split_key(state.key)
+        values = drawn(now, state.mean, state.deviation, self.samples, self.color)
         # The mean, and the best of before, are samples too.
         values = values.at[0].set(state.mean).at[1 : 1 + len(state.elites)].set(state.elites)
-        weights = jnp.asarray(interpolation(problem.horizon, self.knots), dtype)
-        lower, upper = problem.limits(dtype)
-        controls = jnp.einsum("tk,nkm->ntm", weights, values)
-        controls = jnp.clip(controls, lower[None], upper[None])
+        controls = controls_of(problem, values)
         costs = self._costs(problem, params, state, controls)
         lost, order = jax.lax.top_k(-costs, self.elites)
         finite = jnp.isfinite(lost)[:, None, None]

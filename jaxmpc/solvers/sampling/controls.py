@@ -1,6 +1,11 @@
 """Sampled controls: splines over a few knots, and noise of a colour."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmpc.problem import Problem
 
 
 def interpolation(horizon: int, knots: int | None) -> np.ndarray:
@@ -35,3 +40,23 @@ def colouring(knots: int, exponent: float) -> np.ndarray:
     covariance /= np.mean(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def drawn(
+    key: Array,
+    mean: Float[Array, "K m"],
+    deviation: Float[Array, "K m"],
+    samples: int,
+    exponent: float,
+) -> Float[Array, "N K m"]:
+    """Values at the knots, normal around a mean, with noise of a colour over time."""
+    white = jax.random.normal(key, (samples, *mean.shape), mean.dtype)
+    mixing = jnp.asarray(colouring(len(mean), exponent), mean.dtype)
+    return mean[None] + deviation[None] * jnp.einsum("kj,njm->nkm", mixing, white)
+
+
+def controls_of(problem: Problem, values: Float[Array, "N K m"]) -> Float[Array, "N T m"]:
+    """The controls between the knots, within their bounds."""
+    weights = jnp.asarray(interpolation(problem.horizon, values.shape[1]), values.dtype)
+    lower, upper = problem.limits(values.dtype)
+    return jnp.clip(jnp.einsum("tk,nkm->ntm", weights, values), lower[None], upper[None])

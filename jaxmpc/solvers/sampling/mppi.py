@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
@@ -11,7 +10,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
 from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.loop import Guess
-from jaxmpc.solvers.sampling.controls import colouring, interpolation
+from jaxmpc.solvers.sampling.controls import controls_of, drawn
 from jaxmpc.solvers.sampling.costs import penalized_cost, sampled_costs
 from jaxmpc.solvers.sampling.state import SamplingState, begin, ended, solution_of, split_key
 from jaxmpc.trajectory import open_loop
@@ -72,13 +71,10 @@ class MPPI(Configuration):
 
     def step(self, problem: Problem, params: PyTree, state: SamplingState) -> SamplingState:
         """Sample, roll out, and move the mean towards what costs less."""
-        dtype, (knots, m) = state.mean.dtype, state.mean.shape
-        key, now = split_key(state.key)
-        white = jax.random.normal(now, (self.samples, knots, m), dtype)
-        mixed = jnp.asarray(colouring(knots, self.color), dtype)
-        values = state.mean[None] + state.deviation[None] * jnp.einsum("kj,njm->nkm", mixed, white)
+        dtype, (key, now) = state.mean.dtype, split_key(state.key)
+        values = drawn(now, state.mean, state.deviation, self.samples, self.color)
         values = values.at[0].set(state.mean)  # the mean is a sample too
-        controls = self._controls(problem, values)
+        controls = controls_of(problem, values)
         count, penalty = jnp.asarray(self.samples, jnp.int32), jnp.asarray(self.penalty, dtype)
         given = (problem, state.x0, params, controls, penalty)
         costs = sampled_costs(*given, count, self.chunk_size)
@@ -108,14 +104,9 @@ class MPPI(Configuration):
 
     def postprocess(self, problem: Problem, params: PyTree, state: SamplingState) -> Solution:
         """The mean, or the best sample of all."""
-        mean = self._controls(problem, state.mean[None])[0]
+        mean = controls_of(problem, state.mean[None])[0]
         penalty = jnp.asarray(self.penalty, state.mean.dtype)
         cost = penalized_cost(problem, params, open_loop(problem, state.x0, params, mean), penalty)
         controls = jnp.where(cost <= state.cost, mean, state.best)
         status = self.terminate(state)
         return solution_of(problem, state.x0, params, controls, status, state.steps)
-
-    def _controls(self, problem: Problem, values: Float[Array, "N K m"]) -> Float[Array, "N T m"]:
-        weights = jnp.asarray(interpolation(problem.horizon, self.knots), values.dtype)
-        lower, upper = problem.limits(values.dtype)
-        return jnp.clip(jnp.einsum("tk,nkm->ntm", weights, values), lower[None], upper[None])
