@@ -83,8 +83,8 @@ def obstacles() -> Task:
         control_dim=2,
         control_bounds=(-4.0, 4.0),
     )
-    # The best of 1000 polished random guesses, plus a tenth.
-    return Task(problem, jnp.zeros(4), None, 1.5, lambda s: s.cost < 2.2)
+    # The best of 300 polished random guesses costs 2.657, the way straight ahead 5.264.
+    return Task(problem, jnp.zeros(4), None, 1.5, lambda s: s.cost < 3.0)
 
 
 def jump() -> Task:

@@ -27,7 +27,7 @@ from jaxmpc.trajectory import (
 )
 from jaxmpc.trajectory.constraints import without_control_bounds
 
-_STEP_SIZES = (1.0, 0.5, 0.25, 0.0625)  # of the samples without noise: a line search
+_STEP_SIZES = (1.0, 0.5, 0.25, 0.0625)  # of the samples, in turn; the first are without noise
 _COOLEST = 1e-3  # the lowest temperature, in the highest
 _PROXIMAL = 1e-4  # in Quu, in units of cost and controls: what costs nothing has limits too
 
@@ -43,16 +43,16 @@ class _State(NamedTuple):
 class MaximumEntropy(Configuration):
     """Samples around the Newton step, with the inverse of Quu as covariance and the gains K.
 
-        u = u* + k + K (x - x*) + sqrt(2 temperature c* / (T m)) Quu^-1/2 e,    e normal
+        u = u* + s k + K (x - x*) + sqrt(2 temperature c* / (T m)) Quu^-1/2 e,    e normal
 
     The policy that has the most entropy among those of the same expected cost in the quadratic
     model: noise is large in directions that cost little, and feedback keeps rollouts together
-    where the dynamics would drive them apart. Temperatures are spread, from a thousandth up to
-    the highest one; a few samples without noise are a line search. The best rollout is the next
-    nominal trajectory. Takes first derivatives of the dynamics and two of the cost, made convex;
-    other constraints than control bounds count by penalty, in the samples alone. Needs
-    `solve(..., key=)`; returns the best of all with `Status.sampled`, to be polished:
-    `Chain(MaximumEntropy(), ILQR())`.
+    where the dynamics would drive them apart. Step sizes s are 1, 1/2, 1/4 and 1/16 in turn, and
+    temperatures spread, from a thousandth up to the highest one; the first four samples have no
+    noise. The best rollout is the next nominal trajectory. Takes first derivatives of the dynamics
+    and two of the cost, made convex; other constraints than control bounds count by penalty, in
+    the samples alone. Needs `solve(..., key=)`; returns the best of all with `Status.sampled`, to
+    be polished: `Chain(MaximumEntropy(), ILQR())`.
 
     Attributes:
         samples: in each iteration.
@@ -148,7 +148,8 @@ class MaximumEntropy(Configuration):
         """The step size and the temperature of each sample."""
         plain = min(len(_STEP_SIZES), self.samples)
         others = self.samples - plain
-        sizes = jnp.concatenate([jnp.asarray(_STEP_SIZES[:plain], dtype), jnp.ones(others, dtype)])
+        # Where the whole step leads nowhere, noise around it does not either.
+        sizes = jnp.resize(jnp.asarray(_STEP_SIZES, dtype), self.samples)
         heats = jnp.geomspace(1.0, _COOLEST, others, dtype=dtype) if others else jnp.ones(0, dtype)
         heats = jnp.asarray(self.temperature, dtype) * heats
         return sizes, jnp.concatenate([jnp.zeros(plain, dtype), heats])
