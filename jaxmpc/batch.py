@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc import keys
 from jaxmpc.arguments import (
     check_arguments,
     check_batch,
@@ -20,7 +21,7 @@ from jaxmpc.arguments import (
 )
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
-from jaxmpc.checks import check_positive, check_type, key_data
+from jaxmpc.checks import check_positive, check_type
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
@@ -35,6 +36,7 @@ from jaxmpc.solving import (
     forward_mode_explained,
     full_guess,
     guess_of,
+    refuse_to_unroll,
 )
 
 _CPU_MEMORY = 2**26  # bytes of matrices that a CPU works on at once
@@ -106,6 +108,7 @@ def solve_batch(
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
     """
     size = check_batch(x0s, controls, states, warm_start)
+    refuse_to_unroll("jaxmpc.solve_batch", adjoint, solver)
     check_params_axes(params_axes, params, size)
     check_mesh(mesh)
     check_positive("jaxmpc.solve_batch", "chunk_size", chunk_size, whole=True, optional=True)
@@ -127,10 +130,9 @@ def solve_batch(
     plan = _Plan(decided(adjoint), chunk_size, mesh)
     shape = (size, problem.horizon, problem.control_dim)
     # Zeros for the devices of several processes would have to be made by all of them.
-    keys = key_data("jaxmpc.solve_batch", key)
-    if keys is not None:
-        keys = jax.random.key_data(jax.random.split(jax.random.wrap_key_data(keys), size))
-    guess = guess_of(None if mesh else shape, x0.dtype, controls, states, warm_start, keys)
+    data = keys.data_of("jaxmpc.solve_batch", key)
+    data = None if data is None else keys.split(data, size)
+    guess = guess_of(None if mesh else shape, x0.dtype, controls, states, warm_start, data)
     elements = _Element(jnp.asarray(x0s), own, guess)
     function = _compiled if hoisted is problem else _solve_batch
     with forward_mode_explained():

@@ -27,20 +27,6 @@ def check_state(x0) -> jax.Array:
     return x0
 
 
-def key_data(owner: str, key) -> jax.Array | None:
-    """The two numbers of a random key, typed or not; None for None."""
-    if key is None:
-        return None
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    data = jax.random.key_data(key) if typed else key
-    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
-    if dtype != jnp.uint32 or shape is None or len(shape) != 1:
-        came = f"an array of shape {key.shape}" if typed else f"{type(key).__name__} ({key!r})"
-        raise TypeError(f"{owner}: key must be one jax.random.key(...), got {came}.")
-    # Those of other generators than the default one are longer.
-    return data if shape == (2,) else jax.random.bits(key, (2,), jnp.uint32)
-
-
 def check_positive(owner: str, name: str, value, *, whole=False, optional=False):
     """Raise unless `value` is a positive number (an int where `whole`)."""
     if optional and value is None:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc import keys
 from jaxmpc.arguments import check_arguments, check_warm_start
-from jaxmpc.checks import check_type, key_data
+from jaxmpc.checks import check_type
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.derivatives.implicit import differentiable
@@ -19,6 +20,7 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
+from jaxmpc.solvers.chain import Chain
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import (
     Guess,
@@ -30,6 +32,7 @@ from jaxmpc.solvers.loop import (
     split_solver,
     unroll,
 )
+from jaxmpc.solvers.sampling.state import Sampler
 from jaxmpc.solvers.sqp import SQP
 
 
@@ -85,9 +88,10 @@ def solve(
     """
     check_type("jaxmpc.solve", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     guesses = (controls, states, warm_start)
+    refuse_to_unroll("jaxmpc.solve", adjoint, solver)
     given, lasting = _checked("jaxmpc.solve", problem, x0, params, guesses, solver)
     function = _solve_compiled if lasting else _solve
-    guess = _guess_of(problem, given.x0, guesses, key_data("jaxmpc.solve", key))
+    guess = _guess_of(problem, given.x0, guesses, keys.data_of("jaxmpc.solve", key))
     with forward_mode_explained():
         return function(adjoint, *given, guess)
 
@@ -129,7 +133,7 @@ def initialize(
     guesses = (controls, states, warm_start)
     given, lasting = _checked("jaxmpc.initialize", problem, x0, params, guesses, solver)
     function = _initialize_compiled if lasting else _initialize
-    key = key_data("jaxmpc.initialize", key)
+    key = keys.data_of("jaxmpc.initialize", key)
     return function(*given, _guess_of(problem, given.x0, guesses, key))
 
 
@@ -199,6 +203,16 @@ def forward_mode_explained():
                 "jax.hessian there is jaxmpc.solution_jvp."
             )
         raise
+
+
+def refuse_to_unroll(owner: str, adjoint: Any, solver: Solver | None):
+    """Raise where the iterations of a solver that samples were to be differentiated."""
+    last = solver.solvers[-1] if isinstance(solver, Chain) else solver
+    if isinstance(adjoint, UnrolledAdjoint) and isinstance(last, Sampler):
+        raise ValueError(
+            f"{owner}: adjoint is an UnrolledAdjoint, but {type(last).__name__} samples: its point "
+            "has a derivative of zero. Let a solver with derivatives polish it (jaxmpc.Chain)."
+        )
 
 
 def default_solver(problem: Problem) -> SQP | InteriorPoint:

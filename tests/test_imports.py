@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "jaxmpc"
 # The rooms, files or folders, from the ground up. A module imports its own room and those of the
 # lines before it, so that `batching` and `lq` know nothing of nonlinear problems and solvers.
 FLOORS = [
-    ["checks", "compilation", "trees"],
+    ["checks", "compilation", "keys", "trees"],
     ["batching"],
     ["lq.small_linalg"],
     ["lq.problem", "lq.rows"],

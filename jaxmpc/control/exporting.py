@@ -60,6 +60,7 @@ def export(
     x0: Float[Array, " n"],
     params: PyTree = None,
     *,
+    key: Array | None = None,
     varying_params: bool = False,
     platforms: Sequence[str] = PLATFORMS,
 ) -> ExportedController:
@@ -69,6 +70,7 @@ def export(
         controller: its problem, bounds, solver and params become constants of the program.
         x0: [n], where the plant starts: the first plan begins there. Its dtype is the program's.
         params: the controller's.
+        key: for solvers that sample; in the first plan, and so in all that follow.
         varying_params: whether the leaves of params are a third argument of the program.
         platforms: those that the program is for; the machine that exports needs none of them.
 
@@ -85,7 +87,7 @@ def export(
         raise ValueError(
             f"jaxmpc.export: platforms must be some of {(*PLATFORMS, 'rocm')}; got {platforms!r}."
         )
-    plan = controller.init(x0, params)
+    plan = controller.init(x0, params, key=key)
     leaves, structure = jax.tree.flatten(plan)
     given = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)] if varying_params else []
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxmpc import trees
+from jaxmpc import keys, trees
 from jaxmpc.control.plan import Plan, policy, predicted
 from jaxmpc.control.shifting import shift
 from jaxmpc.solution import Solution, Status
@@ -119,18 +119,23 @@ def replanned(
     limit = solver.max_iterations
     if controller.iterations is not None:
         limit = jnp.where(plan.begun, controller.iterations, limit)
-        if adjoint.on_failure == "zero":  # plans count that have not converged
-            adjoint = dataclasses.replace(adjoint, on_failure="keep")
     given = (problem, x, params)
     fixed, driven = jax.lax.stop_gradient((given, solver))
     found = run(driven, *fixed, guess_of_plan(controller, *fixed[1:], plan), limit)
     good = found.converged | (found.status == Status.sampled)
+    status = found.status
     if controller.iterations is not None:
-        good |= found.status == Status.max_iterations
+        stopped = status == Status.max_iterations
+        good |= stopped
+        if adjoint.on_failure == "zero":  # a plan that counts has a derivative, a sampled one none
+            trusted = stopped & jnp.isfinite(found.residuals.largest())
+            counted = jnp.where(trusted, Status.converged, status).astype(status.dtype)
+            found = dataclasses.replace(found, status=counted)
     found = attached(adjoint, given, found)
     constant = jax.lax.stop_gradient(found)
     kept = found.gains if gains else constant.gains  # their derivative has third derivatives in it
-    found = dataclasses.replace(constant, states=found.states, controls=found.controls, gains=kept)
+    moving = {"states": found.states, "controls": found.controls, "gains": kept}
+    found = dataclasses.replace(constant, status=status, **moving)
     return updated(plan, found, good, lost)
 
 
@@ -149,7 +154,7 @@ def guess_of_plan(
     warm = WarmStart(ahead.states, ahead.costates, ahead.multipliers, ahead.scales, usable)
     key = plan.key
     if key is not None:  # another one for each plan
-        key = jax.random.key_data(jax.random.fold_in(jax.random.wrap_key_data(key), plan.samples))
+        key = keys.folded(key, plan.samples)
     return Guess(*jax.lax.stop_gradient((controls, states, warm)), key)
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc import keys
 from jaxmpc.arguments import check_arguments, check_solver, check_warm_start
 from jaxmpc.checks import (
     check_array,
@@ -13,7 +14,6 @@ from jaxmpc.checks import (
     check_not_negative,
     check_positive,
     check_type,
-    key_data,
 )
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.control import planning
@@ -161,7 +161,7 @@ class RecedingHorizon:
         controller, arrays, lasting = self.contained(x0, params)
         check_warm_start("RecedingHorizon.init", controller.problem, x0, arrays, warm_start)
         shape = (self.problem.horizon, self.problem.control_dim)
-        data = key_data("RecedingHorizon.init", key)
+        data = keys.data_of("RecedingHorizon.init", key)
         guess = guess_of(shape, x0.dtype, controls, states, warm_start, data)
         function = _first_plan if lasting else planning.first_plan
         return closed(function(controller, x0, arrays, guess), params)

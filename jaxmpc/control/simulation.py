@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from jaxmpc.checks import check_bool, check_function, check_positive, check_state, key_data
+from jaxmpc import keys
+from jaxmpc.checks import check_bool, check_function, check_positive, check_state
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Status
@@ -175,7 +176,7 @@ def simulate(
     check_function(owner, "plant", plant, "(x, u, t) -> x")
     if cost is not None:
         check_function(owner, "cost", cost, "(x, u, t) -> scalar")
-    data = key_data(owner, key)
+    data = keys.data_of(owner, key)
     loop = _Loop(
         controller,
         plant,
@@ -227,7 +228,7 @@ def _noise_of(name: str, noise: Noise, x0, key) -> Callable | Array | None:
 def _disturbed(noise, key, x, t):
     if noise is None:
         return x
-    key = jax.random.wrap_key_data(key)
+    key = keys.key_of(key)
     if callable(noise):
         return x + _shaped("noise", noise(key, x, t), x)
     return x + noise * jax.random.normal(key, x.shape, x.dtype)
@@ -253,17 +254,14 @@ def _start(loop: _Loop, x0, steps: int, key, delay: int, plan):
         if queue is None or len(queue) != delay:
             u = jax.eval_shape(lambda: loop.controller.step(x0, plan, params)[0])
             queue = jnp.zeros_like(x0, shape=(delay, *u.shape))
-    keys = None
-    if key is not None:
-        keys = jax.random.key_data(jax.random.split(jax.random.wrap_key_data(key), (steps, 2)))
-    return (x0, plan, queue), keys
+    return (x0, plan, queue), None if key is None else keys.split(key, (steps, 2))
 
 
 def _sample(loop: _Loop, carry, inputs):
     """One sample of the loop, and the record of it."""
     x, plan, queue = carry
-    t, keys = inputs
-    of_process, of_measurement = (None, None) if keys is None else keys
+    t, pair = inputs
+    of_process, of_measurement = (None, None) if pair is None else pair
     params = loop.params_at(t)
     seen = _disturbed(loop.measurement_noise, of_measurement, x, t)
     u, plan = loop.controller.step(seen, plan, params)
@@ -297,9 +295,9 @@ def _recorded(record: Simulation, last, plan) -> Simulation:
 
 def _simulated(split: Split, x0, steps: int, key, delay: int, plan) -> Simulation:
     loop: _Loop = split.whole()
-    start, keys = _start(loop, x0, steps, key, delay, plan)
+    start, all_keys = _start(loop, x0, steps, key, delay, plan)
     times = jnp.arange(steps)
-    (last, plan, _), record = jax.lax.scan(partial(_sample, loop), start, (times, keys))
+    (last, plan, _), record = jax.lax.scan(partial(_sample, loop), start, (times, all_keys))
     return _recorded(record, last, plan)
 
 
@@ -307,10 +305,10 @@ _compiled = compiled(_simulated, lambda *_: "a closed loop", static_argnums=(2, 
 
 
 def _in_python(loop: _Loop, x0, steps: int, key, delay: int, plan) -> Simulation:
-    carry, keys = _start(loop, x0, steps, key, delay, plan)
+    carry, all_keys = _start(loop, x0, steps, key, delay, plan)
     records = []
     for t in range(steps):
-        inputs = (jnp.asarray(t), None if keys is None else keys[t])
+        inputs = (jnp.asarray(t), None if all_keys is None else all_keys[t])
         carry, record = _sample(loop, carry, inputs)
         records.append(record)
     record = jax.tree.map(lambda *parts: jnp.stack(parts), *records)

@@ -13,12 +13,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from jaxmpc.checks import check_choice, check_positive
+from jaxmpc.checks import check_choice, check_not_negative, check_positive
 from jaxmpc.problem import Problem, Soft
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 
@@ -37,7 +38,8 @@ def over_draws(
 
         minimise  risk(J_1, .., J_D),    J_d the cost of the controls in the model of draw d
 
-    All constraints must hold in every draw. An ordinary problem, for every solver that its costs
+    All constraints must hold in every draw; the prices of soft ones are means over the draws,
+    whatever the risk. An ordinary problem, for every solver that its costs
     suit: "worst" and "cvar" have kinks, for solvers that sample or for a start from those.
 
     Args:
@@ -46,8 +48,9 @@ def over_draws(
         risk: "mean"; "worst", the largest; or "cvar", the mean of the worst share 1 - `level`. The
             last two add the cost so far of each draw to the state.
         level: of "cvar", 0 .. 1: 0 is the mean, towards 1 the worst.
-        params_axes: which params differ between the draws: 0 for those with a leading axis of
-            length D, None for those that all share, or a prefix of params with these.
+        params_axes: which params differ between the draws: 0 for those arrays with a leading axis
+            of length D, None for those that all share, or a prefix of params with these. (What is
+            no number, as an activation function in a network, is shared.)
 
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted.
@@ -57,8 +60,9 @@ def over_draws(
         raise TypeError(f"{owner}: problem must be a Problem, got {problem!r}.")
     check_positive(owner, "draws", draws, whole=True)
     check_choice(owner, "risk", risk, RISKS)
-    if not 0 <= level < 1:
-        raise ValueError(f"{owner}: level must be at least 0 and less than 1, got {level}.")
+    check_not_negative(owner, "level", level)
+    if level >= 1:
+        raise ValueError(f"{owner}: level must be less than 1, got {level}.")
     if problem.state_bounds is not None:
         raise ValueError(
             f"{owner}: state_bounds are not carried over to several draws; write them as a "
@@ -83,6 +87,8 @@ def augment_state(
     x0: Float[ArrayLike, " n"] | Float[ArrayLike, "D n"], draws: int, *, risk: str = "mean"
 ) -> Float[Array, " N"]:
     """The state of all draws, from one that they share or from one of each [D, n]."""
+    check_positive("augment_state", "draws", draws, whole=True)
+    check_choice("augment_state", "risk", risk, RISKS)
     x0 = jnp.asarray(x0)
     if x0.ndim not in (1, 2) or (x0.ndim == 2 and len(x0) != draws):
         raise ValueError(
@@ -98,6 +104,9 @@ def split_states(
     states: Float[Array, "*batch T1 N"], draws: int, *, risk: str = "mean"
 ) -> Float[Array, "*batch T1 D n"]:
     """The states of each draw."""
+    check_positive("split_states", "draws", draws, whole=True)
+    check_choice("split_states", "risk", risk, RISKS)
+    states = jnp.asarray(states)
     if np.shape(states)[-1] % draws:
         raise ValueError(
             f"split_states: states of shape {np.shape(states)} are not those of {draws} draws."
@@ -137,6 +146,11 @@ class _Draws:
 
     def split(self, z):
         """The states [D, n] and the costs so far [D], zeros where they are not kept."""
+        if z.shape[0] % self.number:
+            raise ValueError(
+                f"over_draws: x0 must be the state of {self.number} draws, made by "
+                f"model_draws.augment_state(x0, {self.number}, risk=...); got shape {z.shape}."
+            )
         parts = z.reshape(self.number, -1)
         if self.with_costs:
             return parts[:, :-1], parts[:, -1]
@@ -144,11 +158,30 @@ class _Draws:
 
     def each(self, function: Callable, x, u, t, params):
         """A stage function in all draws."""
-        return jax.vmap(function, (0, None, None, self.axes.axes))(x, u, t, params)
+        return self.each_end(lambda x, params: function(x, u, t, params), x, params)
 
     def each_end(self, function: Callable, x, params):
-        """A function of the end in all draws."""
-        return jax.vmap(function, (0, self.axes.axes))(x, params)
+        """A function of the end in all draws; params may hold what is no number."""
+        own, shared = self._parts(params)
+        return jax.vmap(lambda x, own: function(x, eqx.combine(own, shared)))(x, own)
+
+    def _parts(self, params):
+        """What each draw has for itself, and what all share."""
+
+        def below(axis, part):
+            if axis not in (None, 0) or isinstance(axis, bool):
+                raise ValueError(f"over_draws: params_axes must be None or 0, got {axis!r}.")
+            return jax.tree.map(lambda leaf: axis == 0 and eqx.is_array_like(leaf), part)
+
+        mask = jax.tree.map(below, self.axes.axes, params, is_leaf=lambda axis: axis is None)
+        own, shared = eqx.partition(params, mask)
+        for leaf in jax.tree.leaves(own):
+            if jnp.shape(leaf)[:1] != (self.number,):
+                raise ValueError(
+                    f"over_draws: params must have a leading axis of {self.number} draws where "
+                    f"params_axes is 0; got an array of shape {jnp.shape(leaf)}."
+                )
+        return own, shared
 
 
 @pytree_function

@@ -30,11 +30,17 @@ class Chain(Configuration):
 
     def __init__(self, *solvers: Solver):
         if len(solvers) < 2:
-            raise TypeError(f"Chain: wanted two or more solvers, got {len(solvers)}.")
+            raise TypeError(f"Chain: wanted two or more solvers, got {solvers!r}.")
         for solver in solvers:
             if isinstance(solver, type) or not isinstance(solver, Solver):
                 raise TypeError(f"Chain: solvers must be Solvers, such as ILQR(); got {solver!r}.")
         self.solvers = solvers
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Chain) and self.solvers == other.solvers
+
+    def __hash__(self) -> int:
+        return hash(self.solvers)
 
     def __repr__(self) -> str:
         return f"Chain({', '.join(map(repr, self.solvers))})"

@@ -1,5 +1,6 @@
 """One plan for several models: its costs, its constraints, and its derivative."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,17 +88,60 @@ def test_constraints_hold_in_every_draw():
     np.testing.assert_allclose(slowest, -0.3, atol=1e-6)
 
 
+def test_an_ensemble_of_networks():
+    """With an activation function among the params; the same as one by one."""
+
+    def made(key):
+        return eqx.nn.MLP(3, 2, 4, 1, activation=jnp.tanh, key=key)
+
+    nets = eqx.filter_vmap(made)(jax.random.split(jax.random.key(0), D))
+    single = jaxmpc.Problem(
+        lambda x, u, t, net: x + 0.1 * net(jnp.concatenate([x, u])),
+        lambda x, u, t, net: x @ x + u @ u,
+        horizon=T,
+        control_dim=1,
+        control_bounds=(-1.0, 1.0),
+    )
+    robust = model_draws.over_draws(single, D)
+    solution = jaxmpc.solve(robust, model_draws.augment_state(X0, D), nets)
+    assert solution.converged
+    costs = [
+        open_loop(single, X0, net, solution.controls).cost
+        for net in (
+            jax.tree.map(lambda leaf, d=d: leaf[d] if eqx.is_array(leaf) else leaf, nets)
+            for d in range(D)
+        )
+    ]
+    np.testing.assert_allclose(solution.cost, np.mean(costs), rtol=1e-10)
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
         (lambda: model_draws.over_draws("p", 3), "problem must be a Problem"),
         (lambda: model_draws.over_draws(problem(), 0), "draws must be positive, got 0"),
         (lambda: model_draws.over_draws(problem(), 3, risk="var"), "risk must be one of"),
-        (lambda: model_draws.over_draws(problem(), 3, level=1.0), "level must be at least 0"),
+        (lambda: model_draws.over_draws(problem(), 3, level=1.0), "level must be less than 1"),
         (
             lambda: model_draws.over_draws(problem(state_bounds=(-1.0, 1.0)), 3),
             "state_bounds are not carried over",
         ),
+        (
+            lambda: jaxmpc.evaluate(
+                model_draws.over_draws(problem(), 3, params_axes=AXES), X0, DRAWS, np.zeros((T, 1))
+            ),
+            "x0 must be the state of 3 draws",
+        ),
+        (
+            lambda: jaxmpc.evaluate(
+                model_draws.over_draws(problem(), 3, params_axes=AXES),
+                model_draws.augment_state(X0, 3),
+                DRAWS,
+                np.zeros((T, 1)),
+            ),
+            r"leading axis of 3 draws .* got an array of shape \(4,\)",
+        ),
+        (lambda: model_draws.augment_state(X0, 3, risk="cvarr"), "risk must be one of"),
         (lambda: model_draws.augment_state(np.zeros((2, 2)), 3), r"with D = 3; got \(2, 2\)"),
         (lambda: model_draws.split_states(np.zeros((5, 7)), 3), "are not those of 3 draws"),
     ],

@@ -1,5 +1,10 @@
 """Solvers that sample: what they find, what they never do, and what polishing makes of it."""
 
+import dataclasses
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -169,6 +174,62 @@ def test_the_colour_of_noise():
         assert steps > 1.7 if exponent == 0 else steps < (1.3 if exponent == 1 else 0.1)
 
 
+def test_other_generators():
+    """The default one may be another; keys of any kind are numbers to start from."""
+    problem, solver = swing(), CEM(iterations=2, samples=16, elites=4)
+    for key in (jax.random.PRNGKey(0), jax.random.key(0, impl="rbg")):
+        found = jaxmpc.solve(problem, X0, P, solver=solver, key=key)
+        assert found.status == Status.sampled
+    program = """
+import jax, jax.numpy as jnp, jaxmpc
+problem = jaxmpc.Problem(lambda x, u, t, p: x + u, lambda x, u, t, p: x @ x + u @ u,
+                         horizon=3, control_dim=1, control_bounds=(-1, 1))
+x0s, key = jnp.ones((2, 1)), jax.random.key(0)
+solver = jaxmpc.CEM(samples=8, elites=2, iterations=1)
+found = jaxmpc.solve_batch(problem, x0s, solver=solver, key=key)
+loop = jaxmpc.simulate(jaxmpc.RecedingHorizon(problem), lambda x, u, t: x + u, x0s[0], 2,
+                       process_noise=0.1, key=key)
+print(found.status, loop.states.shape)
+"""
+    environment = {**os.environ, "JAX_DEFAULT_PRNG_IMPL": "rbg"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "[7 7] (3, 1)" in done.stdout
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:3], ids=lambda solver: type(solver).__name__)
+def test_the_guess_is_never_lost(solver):
+    """Not with knots either, between which it is no spline."""
+    wanted = jnp.where(jnp.arange(15) % 2 == 0, 1.5, -1.5)[:, None]
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x,
+        lambda x, u, t, p: jnp.sum((u - p[t]) ** 2),
+        horizon=15,
+        control_dim=1,
+        control_bounds=(-1.5, 1.5),
+    )
+    knots = dataclasses.replace(solver, knots=3)
+    found = jaxmpc.solve(problem, X0[:1], wanted, controls=wanted, solver=knots, key=KEY)
+    assert found.cost == 0
+
+
+def test_a_deviation_that_is_not_finite_ends_the_solve():
+    for bounds, noise in (((jnp.array([-jnp.inf]), jnp.inf), None), ((-1.0, 1.0), jnp.inf)):
+        problem = swing(control_bounds=bounds)
+        found = jaxmpc.solve(problem, X0, P, solver=CEM(noise=noise), key=KEY)
+        assert found.status == Status.non_finite and np.isfinite(found.controls).all()
+
+
+def test_no_derivative_of_samples_in_a_loop_either():
+    for solver, iterations in ((MPPI(iterations=4, samples=16), 4), (CEM(samples=64), 2)):
+        controller = jaxmpc.RecedingHorizon(swing(), solver, iterations=iterations)
+
+        def first(x, controller=controller):
+            return controller.step(x, controller.init(x, P, key=KEY), P)[0][0]
+
+        np.testing.assert_array_equal(jax.grad(first)(X0), 0)
+
+
 def test_in_a_receding_horizon():
     controller = jaxmpc.RecedingHorizon(swing(), ICEM(iterations=2, samples=64, elites=8))
     plan = controller.init(X0, P, key=KEY)
@@ -190,6 +251,17 @@ def test_in_a_receding_horizon():
         (lambda: CEM(samples=0), "samples must be positive, got 0"),
         (lambda: CEM(samples=8, elites=9), "elites must be no more than samples = 8, got 9"),
         (lambda: ICEM(keep=1.5), "keep must be a share"),
+        (lambda: CEM(samples=8, elites=8, keep=1.0), "keep leaves no room for new samples"),
+        (lambda: CEM(momentum=1.5), "momentum must be a share"),
+        (lambda: CEM(noise=-1.0), "noise must be positive, got -1.0"),
+        (lambda: MPPI(noise="a"), "noise must be a number or"),
+        (
+            lambda: jaxmpc.solve(
+                swing(), X0, P, solver=CEM(), key=KEY, adjoint=jaxmpc.UnrolledAdjoint(3)
+            ),
+            "adjoint is an UnrolledAdjoint, but CEM samples",
+        ),
+        (lambda: jaxmpc.solve(swing(), X0, P, key=jnp.zeros(3, jnp.uint32)), "key must be one"),
         (lambda: MPPI(temperature=0.0), "temperature must be positive, got 0.0"),
         (lambda: MPPI(adapt=1), "adapt must be a bool"),
         (lambda: MaximumEntropy(temperature=-1), "temperature must not be negative, got -1"),
@@ -197,7 +269,7 @@ def test_in_a_receding_horizon():
             lambda: jaxmpc.solve(swing(), X0, P, solver=MaximumEntropy()),
             "MaximumEntropy: solve needs key",
         ),
-        (lambda: Chain(CEM()), "wanted two or more solvers, got 1"),
+        (lambda: Chain(CEM()), "wanted two or more solvers, got"),
         (lambda: Chain(CEM(), jaxmpc.ILQR), "solvers must be Solvers"),
         (lambda: jaxmpc.solve(swing(), X0, P, solver=CEM()), r"CEM: solve needs key=jax.random"),
         (

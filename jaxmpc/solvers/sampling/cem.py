@@ -4,26 +4,36 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmpc import keys
 from jaxmpc.checks import check_not_negative, check_positive
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.configuration import Configuration, configuration, number
+from jaxmpc.solvers.configuration import configuration, number
 from jaxmpc.solvers.loop import Guess
 from jaxmpc.solvers.sampling.controls import controls_of, drawn
 from jaxmpc.solvers.sampling.costs import sampled_costs
-from jaxmpc.solvers.sampling.state import SamplingState, begin, ended, solution_of, split_key
+from jaxmpc.solvers.sampling.state import (
+    Sampler,
+    SamplingState,
+    begin,
+    check_noise,
+    ended,
+    solution_of,
+)
 
 
 @configuration
-class CEM(Configuration):
+class CEM(Sampler):
     """The cross-entropy method: sample controls, keep the best, fit a normal distribution to them.
 
     Asks for no derivatives: for costs that jump, contacts, and many local minima. Samples are
     clipped to the bounds of the controls. Needs `solve(..., key=jax.random.key(0))`; starts from
-    the guessed controls, which are one of the first samples. The best sample of all is returned,
-    with `Status.sampled` and a derivative of zero; `Chain(CEM(), ILQR())` polishes it.
+    the guessed controls, the best so far. The best sample of all is returned,
+    with `Status.sampled` and a derivative of zero (for an adjoint it has not converged:
+    `on_failure`); `Chain(CEM(), ILQR())` polishes it.
 
     Attributes:
         samples: in each iteration; so many times T m numbers are held at once.
@@ -72,9 +82,12 @@ class CEM(Configuration):
         check_positive(name, "chunk_size", self.chunk_size, whole=True, optional=True)
         for field in ("momentum", "color", "keep", "penalty"):
             check_not_negative(name, field, getattr(self, field))
+        check_noise(name, self.noise)
+        if int(self.keep * self.elites) >= self.samples:
+            raise ValueError(f"{name}: keep leaves no room for new samples; got {self.keep}.")
         for field in ("keep", "momentum"):
             share = getattr(self, field)
-            if not isinstance(share, jax.Array) and share > 1:
+            if not isinstance(share, Tracer) and share > 1:
                 raise ValueError(f"{name}: {field} must be a share, 0 .. 1; got {share}.")
 
     @property
@@ -85,12 +98,13 @@ class CEM(Configuration):
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """A distribution around the guess."""
         kept = int(self.keep * self.elites)
-        return begin(type(self).__name__, problem, x0, guess, self.noise, self.knots, kept)
+        name, given = type(self).__name__, (problem, x0, params, guess)
+        return begin(name, *given, self.noise, self.knots, kept, self.penalty)
 
     def step(self, problem: Problem, params: PyTree, state: SamplingState) -> SamplingState:
         """Sample, roll out, and fit the distribution to the elites."""
-        dtype, (key, now) = state.mean.dtype, split_key(state.key)
-        values = drawn(now, state.mean, state.deviation, self.samples, self.color)
+        dtype, (key, now) = state.mean.dtype, keys.split(state.key)
+        values = drawn(keys.key_of(now), state.mean, state.deviation, self.samples, self.color)
         # The mean, and the best of before, are samples too.
         values = values.at[0].set(state.mean).at[1 : 1 + len(state.elites)].set(state.elites)
         controls = controls_of(problem, values)

@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
-from jaxmpc import trees
+from jaxmpc import keys, trees
 from jaxmpc.checks import check_not_negative, check_positive
 from jaxmpc.lq.riccati.sequential import factor, substitute
 from jaxmpc.lq.small_linalg import solve
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.configuration import Configuration, configuration, number
+from jaxmpc.solvers.configuration import configuration, number
 from jaxmpc.solvers.ilqr.regularization import convexify_expansion
 from jaxmpc.solvers.loop import Guess
 from jaxmpc.solvers.sampling.costs import penalized_cost
-from jaxmpc.solvers.sampling.state import ended, needs_key, solution_of, split_key
+from jaxmpc.solvers.sampling.state import Sampler, ended, needs_key, solution_of
 from jaxmpc.trajectory import (
     Trajectory,
     derivatives,
@@ -40,7 +40,7 @@ class _State(NamedTuple):
 
 
 @configuration
-class MaximumEntropy(Configuration):
+class MaximumEntropy(Sampler):
     """Samples around the Newton step, with the inverse of Quu as covariance and the gains K.
 
         u = u* + s k + K (x - x*) + sqrt(2 temperature c* / (T m)) Quu^-1/2 e,    e normal
@@ -52,7 +52,8 @@ class MaximumEntropy(Configuration):
     noise. The best rollout is the next nominal trajectory. Takes first derivatives of the dynamics
     and two of the cost, made convex; other constraints than control bounds count by penalty, in
     the samples alone. Needs `solve(..., key=)`; returns the best of all with `Status.sampled`, to
-    be polished: `Chain(MaximumEntropy(), ILQR())`.
+    be polished: `Chain(MaximumEntropy(), ILQR())`. Where the rollout of the guess is not finite
+    there is no model to sample from: `non_finite`.
 
     Attributes:
         samples: in each iteration.
@@ -93,7 +94,7 @@ class MaximumEntropy(Configuration):
 
     def step(self, problem: Problem, params: PyTree, state: _State) -> _State:
         """Expand along the nominal trajectory, sample around it, and keep the best."""
-        nominal, (key, now) = state.nominal, split_key(state.key)
+        nominal, (key, now) = state.nominal, keys.split(state.key)
         states, controls = nominal.states, nominal.controls
         (horizon, m), dtype = controls.shape, controls.dtype
         inner = without_control_bounds(problem)
@@ -106,7 +107,7 @@ class MaximumEntropy(Configuration):
         k = substitute(model, found).feedforward
         sizes, heats = self._spread(dtype)
         unit = jnp.sqrt(2 * heats * nominal.magnitude / (horizon * m))
-        noise = jax.random.normal(now, (self.samples, horizon, m), dtype)
+        noise = jax.random.normal(keys.key_of(now), (self.samples, horizon, m), dtype)
 
         def coloured(ldl, e):  # of covariance Quu^-1: Quu^-1 L D^1/2 e
             return solve(ldl, (ldl.L @ (jnp.sqrt(jnp.maximum(ldl.pivots, 0.0)) * e))[:, None])[:, 0]
@@ -149,7 +150,7 @@ class MaximumEntropy(Configuration):
         plain = min(len(_STEP_SIZES), self.samples)
         others = self.samples - plain
         # Where the whole step leads nowhere, noise around it does not either.
-        sizes = jnp.resize(jnp.asarray(_STEP_SIZES, dtype), self.samples)
+        sizes = jnp.resize(jnp.asarray(_STEP_SIZES, dtype), (self.samples,))
         heats = jnp.geomspace(1.0, _COOLEST, others, dtype=dtype) if others else jnp.ones(0, dtype)
         heats = jnp.asarray(self.temperature, dtype) * heats
         return sizes, jnp.concatenate([jnp.zeros(plain, dtype), heats])

@@ -5,19 +5,27 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmpc import keys
 from jaxmpc.checks import check_bool, check_not_negative, check_positive
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
-from jaxmpc.solvers.configuration import Configuration, configuration, number
+from jaxmpc.solvers.configuration import configuration, number
 from jaxmpc.solvers.loop import Guess
 from jaxmpc.solvers.sampling.controls import controls_of, drawn
 from jaxmpc.solvers.sampling.costs import penalized_cost, sampled_costs
-from jaxmpc.solvers.sampling.state import SamplingState, begin, ended, solution_of, split_key
+from jaxmpc.solvers.sampling.state import (
+    Sampler,
+    SamplingState,
+    begin,
+    check_noise,
+    ended,
+    solution_of,
+)
 from jaxmpc.trajectory import open_loop
 
 
 @configuration
-class MPPI(Configuration):
+class MPPI(Sampler):
     """Model-predictive path integral control: the mean of samples, weighted by their costs.
 
         w_i ~ exp(-(c_i - min c) / (temperature (mean c - min c)))
@@ -55,6 +63,7 @@ class MPPI(Configuration):
         check_positive("MPPI", "iterations", self.iterations, whole=True)
         check_positive("MPPI", "temperature", self.temperature)
         check_bool("MPPI", "adapt", self.adapt)
+        check_noise("MPPI", self.noise)
         check_positive("MPPI", "knots", self.knots, whole=True, optional=True)
         check_positive("MPPI", "chunk_size", self.chunk_size, whole=True, optional=True)
         for field in ("color", "penalty"):
@@ -67,12 +76,13 @@ class MPPI(Configuration):
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess):
         """A distribution around the guess."""
-        return begin("MPPI", problem, x0, guess, self.noise, self.knots, 0)
+        given = (problem, x0, params, guess)
+        return begin("MPPI", *given, self.noise, self.knots, 0, self.penalty)
 
     def step(self, problem: Problem, params: PyTree, state: SamplingState) -> SamplingState:
         """Sample, roll out, and move the mean towards what costs less."""
-        dtype, (key, now) = state.mean.dtype, split_key(state.key)
-        values = drawn(now, state.mean, state.deviation, self.samples, self.color)
+        dtype, (key, now) = state.mean.dtype, keys.split(state.key)
+        values = drawn(keys.key_of(now), state.mean, state.deviation, self.samples, self.color)
         values = values.at[0].set(state.mean)  # the mean is a sample too
         controls = controls_of(problem, values)
         count, penalty = jnp.asarray(self.samples, jnp.int32), jnp.asarray(self.penalty, dtype)

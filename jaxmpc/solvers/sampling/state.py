@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from jaxmpc.problem import Problem
@@ -15,10 +16,12 @@ from jaxmpc.solution import (
     Status,
     multipliers_of_bounds,
 )
+from jaxmpc.solvers.configuration import Configuration
 from jaxmpc.solvers.evaluation import row_costs
 from jaxmpc.solvers.loop import RUNNING, Guess
 from jaxmpc.solvers.options import default_tolerance
 from jaxmpc.solvers.sampling.controls import interpolation
+from jaxmpc.solvers.sampling.costs import penalized_cost
 from jaxmpc.trajectory import no_scales, open_loop
 from jaxmpc.trajectory.constraints import violations, without_control_bounds
 from jaxmpc.trajectory.scales import scales_of_rows
@@ -46,16 +49,36 @@ class SamplingState(NamedTuple):
     steps: Int[Array, ""]
 
 
+class Sampler(Configuration):
+    """A solver whose point is the best of samples: no function of anything, its derivative zero."""
+
+
+def check_noise(name: str, noise):
+    """Raise for a deviation that is known and not positive."""
+    if noise is None or isinstance(noise, Tracer):
+        return
+    try:
+        values = np.asarray(noise, float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: noise must be a number or [m], got {noise!r}.") from error
+    if isinstance(noise, bool) or not np.all(values > 0):
+        raise ValueError(f"{name}: noise must be positive, got {noise!r}.")
+
+
 def begin(
     name: str,
     problem: Problem,
     x0: Float[Array, " n"],
+    params: PyTree,
     guess: Guess,
     noise,
     knots: int | None,
     elites: int,
+    penalty,
 ) -> SamplingState:
-    """The distribution around a guess.
+    """The distribution around a guess, which is the best so far.
+
+    A deviation that is not finite, as that of infinite bounds, makes the cost NaN: that is the end.
 
     Raises:
         ValueError: without a key, or without a deviation where the controls have no bounds.
@@ -82,23 +105,18 @@ def begin(
                 f"{deviation.shape}."
             )
         deviation = jnp.zeros_like(mean) + jnp.broadcast_to(deviation, mean.shape)
-    zero = jnp.zeros_like(x0, shape=())
+    given = open_loop(problem, x0, params, controls)
+    cost = penalized_cost(problem, params, given, jnp.asarray(penalty, x0.dtype))
     return SamplingState(
         x0=x0,
         mean=mean,
         deviation=deviation,
         elites=jnp.broadcast_to(mean[None], (elites, *mean.shape)),
         best=controls,
-        cost=zero + jnp.inf,
+        cost=jnp.where(jnp.all(jnp.isfinite(deviation)), cost, jnp.nan),
         key=key,
         steps=jnp.zeros_like(x0, shape=(), dtype=jnp.int32),
     )
-
-
-def split_key(key: UInt32[Array, "2"]) -> tuple[UInt32[Array, "2"], Array]:
-    """The data of the next key, and a key to use."""
-    after, now = jax.random.split(jax.random.wrap_key_data(key))
-    return jax.random.key_data(after), now
 
 
 def ended(cost: Float[Array, ""], steps: Int[Array, ""], iterations) -> Int[Array, ""]:
