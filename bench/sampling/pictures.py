@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmpc
-from bench.sampling.tasks import Task, acrobot, obstacles
+from bench.sampling.tasks import CENTRES, Task, acrobot, obstacles
 from jaxmpc.solvers.loop import Guess
 from jaxmpc.trajectory import open_loop
 
@@ -19,7 +19,7 @@ def draw(path: Path) -> list[str]:
     names = []
     for name, task, plane in (
         ("obstacles", obstacles(), (0, 1, "x [m]", "y [m]")),
-        ("acrobot", acrobot(), (None, 0, "time [s]", "shoulder [rad]")),
+        ("acrobot", acrobot(), (None, 0, "stage", "shoulder [rad]")),
     ):
         figure = _fading(task, plane)
         file = path.with_name(f"{path.stem}-{name}.png")
@@ -33,6 +33,7 @@ def _fading(task: Task, plane):
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Circle
 
     horizontal, vertical, *labels = plane
     solver = jaxmpc.ICEM(samples=256, iterations=20, noise=task.noise)
@@ -58,6 +59,8 @@ def _fading(task: Task, plane):
                 column[0].plot(x, rollout[:, vertical], color="#4477aa", lw=0.6, alpha=0.25)
             x = time if horizontal is None else best[:, horizontal]
             column[0].plot(x, best[:, vertical], color="#cc3311", lw=1.8, label="best so far")
+            for centre in CENTRES if horizontal is not None else ():
+                column[0].add_patch(Circle(tuple(centre), 0.2, color="0.85", zorder=0))
             column[0].set(title=f"after {iteration} iterations", xlabel=labels[0])
             middle, width = np.asarray(state.mean[:, 0]), np.asarray(state.deviation[:, 0])
             stages = np.arange(len(middle))

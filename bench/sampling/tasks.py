@@ -13,6 +13,8 @@ import jaxmpc
 from jaxmpc import model_draws, models
 from jaxmpc.integrators import rk4
 
+CENTRES = np.random.default_rng(3).uniform([0.6, -1.2], [4.4, 1.2], (14, 2))  # of the bumps
+
 
 class Task(NamedTuple):
     """What to solve, with what noise, and when a plan is a success."""
@@ -68,10 +70,9 @@ def cartpole_with_a_wall() -> Task:
 
 def obstacles() -> Task:
     """A point mass through a field of 14 bumps: many ways around, one of them good."""
-    centres = np.random.default_rng(3).uniform([0.6, -1.2], [4.4, 1.2], (14, 2))
 
     def stage(x, u, t, p):
-        away = jnp.sum((x[None, :2] - jnp.asarray(centres)) ** 2, axis=1)
+        away = jnp.sum((x[None, :2] - jnp.asarray(CENTRES)) ** 2, axis=1)
         return 0.1 * jnp.sum(20.0 * jnp.exp(-away / 0.05)) + 0.02 * u @ u
 
     goal = jnp.array([5.0, 0.0, 0.0, 0.0])
