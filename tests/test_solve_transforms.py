@@ -239,6 +239,8 @@ import jax
 before = {name: value for name, value in jax.config.values.items()}
 import jaxmpc
 assert {name: value for name, value in jax.config.values.items()} == before
+import logging
+logging.getLogger("jaxmpc").setLevel("ERROR")  # on a busy machine compilation may take long
 import jax.numpy as jnp
 problem = jaxmpc.Problem(
     lambda x, u, t, p: x + u, lambda x, u, t, p: jnp.sum(x**2) + jnp.sum(u**2),
