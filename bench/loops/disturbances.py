@@ -31,6 +31,10 @@ CONTROLLERS = {
     "RTI, advanced step": lambda problem: AdvancedStep(
         jaxmpc.RecedingHorizon(problem, iterations=1)
     ),
+    # 192 rollouts a sample.
+    "ICEM": lambda problem: jaxmpc.RecedingHorizon(
+        problem, jaxmpc.ICEM(samples=64, elites=8, iterations=2, decay=1.0)
+    ),
 }
 
 
@@ -67,6 +71,7 @@ def main():
     """Measure, print, keep, draw."""
     parser = argparse.ArgumentParser("python -m bench.loops.disturbances")
     parser.add_argument("--tasks", default="", help="those whose name has this in it")
+    parser.add_argument("--controllers", default="", help="those whose name has this in it")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--dry", action="store_true", help="print only, write no files")
     options = parser.parse_args()
@@ -78,6 +83,8 @@ def main():
             continue
         task = make_task()
         for controller, make in CONTROLLERS.items():
+            if options.controllers not in controller:
+                continue
             if task.problem.has_general_constraints and controller in ("ILQR", "SQP"):
                 continue
             row, loops = measure(task, make, options.seeds)

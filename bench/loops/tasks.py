@@ -207,14 +207,18 @@ def loop(task: Task, controller: Any, key: Array, predictions=False) -> jaxmpc.S
     def plant(x, u, t):
         return task.plant(x, u, t) + jnp.where(t == task.pushed_at, 1.0, 0.0) * push
 
+    x0 = jnp.asarray(task.x0)
+    sampled = isinstance(getattr(controller, "solver", None), jaxmpc.ICEM)
+    plan = controller.init(x0, task.params, key=jax.random.fold_in(of_push, 1)) if sampled else None
     return jaxmpc.simulate(
         controller,
         plant,
-        jnp.asarray(task.x0),
+        x0,
         task.steps,
         task.params,
         key=key,
         process_noise=task.noise,
         measurement_noise=task.measurement,
+        plan=plan,
         predictions=predictions,
     )
