@@ -10,11 +10,12 @@ from jaxmpc import (
 )
 from jaxmpc.batch import solve_batch as solve_batch
 from jaxmpc.compilation import compiler_options as compiler_options
+from jaxmpc.control.closed_loop import Simulation as Simulation
 from jaxmpc.control.exporting import export as export
 from jaxmpc.control.receding_guess import receding_guess as receding_guess
 from jaxmpc.control.receding_horizon import RecedingHorizon as RecedingHorizon
 from jaxmpc.control.shifting import shift as shift
-from jaxmpc.control.simulation import Simulation as Simulation, simulate as simulate
+from jaxmpc.control.simulation import simulate as simulate
 from jaxmpc.derivatives.adjoint import (
     ImplicitAdjoint as ImplicitAdjoint,
     UnrolledAdjoint as UnrolledAdjoint,

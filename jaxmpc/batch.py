@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc import keys
 from jaxmpc.arguments import (
     check_arguments,
     check_batch,
@@ -29,13 +28,13 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, check_and_hoist, close_over_static
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
+from jaxmpc.solvers import keys
+from jaxmpc.solvers.guesses import full_guess, guess_of
 from jaxmpc.solvers.loop import Driver, Guess, Solver, split_solver, unroll
 from jaxmpc.solving import (
     attached,
     default_solver,
     forward_mode_explained,
-    full_guess,
-    guess_of,
     refuse_to_unroll,
 )
 

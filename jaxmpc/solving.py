@@ -4,11 +4,8 @@ import contextlib
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc import keys
 from jaxmpc.arguments import check_arguments, check_warm_start
 from jaxmpc.checks import check_type
 from jaxmpc.compilation import at_top_level, compiled
@@ -20,12 +17,13 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
+from jaxmpc.solvers import keys
 from jaxmpc.solvers.chain import Chain
+from jaxmpc.solvers.guesses import full_guess, guess_of
 from jaxmpc.solvers.interior_point import InteriorPoint
 from jaxmpc.solvers.loop import (
     Guess,
     Solver,
-    WarmStart,
     checked_status,
     result_of,
     run,
@@ -226,29 +224,6 @@ def _guess_of(problem: Problem, x0, guesses: tuple, key: Array | None) -> Guess:
     return guess_of(shape, x0.dtype, controls, states, warm_start, key)
 
 
-def guess_of(
-    shape: tuple[int, ...] | None,
-    dtype,
-    controls,
-    states,
-    warm_start: Solution | None,
-    key: Array | None = None,
-) -> Guess:
-    """The parts of a guess; None where nothing is known.
-
-    Of a `shape` the controls are zeros then, so that one program serves all calls.
-    """
-    warm = None
-    if warm_start is not None:
-        controls = warm_start.controls if controls is None else controls
-        warm = WarmStart.of(warm_start)
-    if controls is not None:
-        controls = jnp.asarray(controls, dtype)
-    elif shape is not None:
-        controls = np.zeros(shape, dtype)
-    return Guess(controls, states, warm, key)  # type: ignore[arg-type]
-
-
 def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Solution:
     guess = full_guess(problem, x0, guess)
     given = (problem, x0, params)
@@ -303,25 +278,3 @@ def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solu
     rule = smoothed if adjoint.smoothing else differentiable
     problem, x0, params = given
     return rule(adjoint, Instance(problem, x0, params, solution.scales), solution)
-
-
-def full_guess(problem: Problem, x0, guess: Guess) -> Guess:
-    """A full guess without derivatives and without numbers that are not finite."""
-    controls, states, warm, key = guess
-    # Made of the data: over devices a guess varies as that does.
-    none = jnp.zeros_like(x0, shape=(problem.horizon, problem.control_dim))
-    if controls is None:
-        controls = none
-    else:
-        controls = none + jnp.asarray(controls, x0.dtype)
-        controls = jnp.where(jnp.isfinite(controls), controls, 0.0)
-    if states is not None:
-        states = _finite_states(states, x0)
-    if warm is not None:
-        warm = warm._replace(states=_finite_states(warm.states, x0))
-    return Guess(*jax.lax.stop_gradient((controls, states, warm)), key)
-
-
-def _finite_states(states, x0):
-    states = jnp.asarray(states, x0.dtype)
-    return jnp.where(jnp.isfinite(states), states, x0)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "jaxmpc"
 # The rooms, files or folders, from the ground up. A module imports its own room and those of the
 # lines before it, so that `batching` and `lq` know nothing of nonlinear problems and solvers.
 FLOORS = [
-    ["checks", "compilation", "keys", "trees"],
+    ["checks", "compilation", "trees"],
     ["batching"],
     ["lq.small_linalg"],
     ["lq.problem", "lq.rows"],
@@ -23,9 +23,9 @@ FLOORS = [
     ["problem", "solution"],
     ["costs", "integrators", "models", "trajectory"],
     ["reformulations"],
-    ["solvers.configuration"],
+    ["solvers.configuration", "solvers.keys"],
     ["solvers.loop", "solvers.options"],
-    ["solvers.evaluation", "solvers.report", "solvers.start"],
+    ["solvers.evaluation", "solvers.guesses", "solvers.report", "solvers.start"],
     ["solvers.multiple_shooting"],
     ["solvers.ilqr", "solvers.interior_point", "solvers.sqp"],
     ["solvers.chain", "solvers.sampling"],

@@ -23,7 +23,7 @@ class Plan(NamedTuple):
         status: int32, a `Status`: of the last solve, or `non_finite` for a state that was not.
         iterations: int32, of the last solve.
         failures: int32, how many solves in a row could not be relied on.
-        counts: [7] int32, how often each `Status` has come about.
+        counts: [8] int32, how often each `Status` has come about.
         samples: int32, how often a plan was made or kept.
         state: [n], where the last control acts: as measured, or predicted over the delay; the
             plan's where that is not finite.
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     status: Int[Array, ""]
     iterations: Int[Array, ""]
     failures: Int[Array, ""]
-    counts: Int[Array, "7"]
+    counts: Int[Array, "8"]
     samples: Int[Array, ""]
     state: Float[Array, " n"]
     control: Float[Array, " m"]

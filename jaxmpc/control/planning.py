@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxmpc import keys, trees
+from jaxmpc import trees
 from jaxmpc.control.plan import Plan, policy, predicted
 from jaxmpc.control.shifting import shift
 from jaxmpc.solution import Solution, Status
+from jaxmpc.solvers import keys
+from jaxmpc.solvers.guesses import full_guess
 from jaxmpc.solvers.loop import Guess, Solver, WarmStart, result_of, run
 from jaxmpc.solvers.start import first_states, starting_states
-from jaxmpc.solving import attached, default_solver, full_guess
+from jaxmpc.solving import attached, default_solver
 from jaxmpc.trajectory import open_loop, rollout
 
 if TYPE_CHECKING:
@@ -122,11 +124,9 @@ def replanned(
     given = (problem, x, params)
     fixed, driven = jax.lax.stop_gradient((given, solver))
     found = run(driven, *fixed, guess_of_plan(controller, *fixed[1:], plan), limit)
-    good = found.converged | (found.status == Status.sampled)
-    status = found.status
+    status, stopped = found.status, found.converged & False
     if controller.iterations is not None:
         stopped = status == Status.max_iterations
-        good |= stopped
         if adjoint.on_failure == "zero":  # a plan that counts has a derivative, a sampled one none
             trusted = stopped & jnp.isfinite(found.residuals.largest())
             counted = jnp.where(trusted, Status.converged, status).astype(status.dtype)
@@ -136,7 +136,7 @@ def replanned(
     kept = found.gains if gains else constant.gains  # their derivative has third derivatives in it
     moving = {"states": found.states, "controls": found.controls, "gains": kept}
     found = dataclasses.replace(constant, status=status, **moving)
-    return updated(plan, found, good, lost)
+    return updated(plan, found, stopped, lost)
 
 
 def guess_of_plan(
@@ -158,9 +158,13 @@ def guess_of_plan(
     return Guess(*jax.lax.stop_gradient((controls, states, warm)), key)
 
 
-def updated(plan: Plan, found: Solution, good: Bool[Array, ""], lost: Bool[Array, ""]) -> Plan:
-    """The plan with what was found in it if that is good, and the state was; else a stage on."""
-    good &= ~lost
+def updated(plan: Plan, found: Solution, stopped: Bool[Array, ""], lost: Bool[Array, ""]) -> Plan:
+    """The plan with what was found in it if that may be relied on; else one stage on.
+
+    It may if it converged or was sampled, or was `stopped` early on purpose, unless the state that
+    it is for was `lost`.
+    """
+    good = (found.converged | (found.status == Status.sampled) | stopped) & ~lost
     status = jnp.where(lost, Status.non_finite, found.status).astype(jnp.int32)
     return plan._replace(
         solution=trees.where(good, found, plan.solution),

@@ -16,6 +16,7 @@ from jaxmpc.control.plan import Plan, closed, opened
 from jaxmpc.control.receding_horizon import RecedingHorizon
 from jaxmpc.control.timing import TimingReport
 from jaxmpc.problem.closures import announced
+from jaxmpc.solution import Status
 from jaxmpc.solvers.loop import RUNNING, Driver, Progress
 
 _REMEMBERED = 20  # iterations, of which the longest is what the next one may take
@@ -37,10 +38,10 @@ class AdvancedStep(NamedTuple):
         """The controller's problem."""
         return self.controller.problem
 
-    def init(self, x0: Float[Array, " n"], params: PyTree = None) -> Plan:
-        """The first plan."""
+    def init(self, x0: Float[Array, " n"], params: PyTree = None, **guesses: Any) -> Plan:
+        """The controller's."""
         check_type("AdvancedStep", "controller", self.controller, RecedingHorizon)
-        return self.controller.init(x0, params)
+        return self.controller.init(x0, params, **guesses)
 
     def step(self, x: Float[Array, " n"], plan: Plan, params: PyTree = None):
         """The control for a measured state, from the plan for the predicted one."""
@@ -153,9 +154,8 @@ def _end(controller: RecedingHorizon, x, plan: Plan, params: PyTree, progress: P
     found = _driver(controller).postprocess(problem, params, progress).expanded(problem)
     # The first step only evaluates the guess.
     stopped = (progress.status == RUNNING) & (progress.steps >= 2)
-    return planning.followed(
-        controller, at, planning.updated(plan, found, found.converged | stopped, lost)
-    )
+    stopped &= found.status == Status.max_iterations  # and not of numbers that are not finite
+    return planning.followed(controller, at, planning.updated(plan, found, stopped, lost))
 
 
 _begun = compiled(

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc import keys
 from jaxmpc.arguments import check_arguments, check_solver, check_warm_start
 from jaxmpc.checks import (
     check_array,
@@ -23,8 +22,10 @@ from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
+from jaxmpc.solvers import keys
+from jaxmpc.solvers.guesses import guess_of
 from jaxmpc.solvers.loop import Solver, split_solver
-from jaxmpc.solving import forward_mode_explained, guess_of
+from jaxmpc.solving import forward_mode_explained
 
 LEVELS = ("policy", "rollout")
 
@@ -122,8 +123,8 @@ class RecedingHorizon:
             "every": self.every,
             "adjoint": self.adjoint,
         }
-        keys = jax.tree_util.GetAttrKey
-        return [(keys(name), leaf) for name, leaf in leaves.items()], (self.delay, self.between)
+        named = jax.tree_util.GetAttrKey
+        return [(named(name), leaf) for name, leaf in leaves.items()], (self.delay, self.between)
 
     @classmethod
     def tree_unflatten(cls, static, children) -> "RecedingHorizon":

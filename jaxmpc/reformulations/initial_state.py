@@ -1,6 +1,6 @@
 """A free initial state: the first half of moving-horizon estimation.
 
-    free = free_parameters.optimize_initial_state(problem, arrival_cost)
+    free = free_parameters.optimize_initial_state(problem, arrival_cost, state_dim=2)
     solution = jaxmpc.solve(free, x0_guess, params)
     states, controls = free_parameters.split_initial_state(solution.states, solution.controls)
 
@@ -60,6 +60,22 @@ def optimize_initial_state(
         )
     if isinstance(state_dim, bool) or not isinstance(state_dim, int) or state_dim < 1:
         raise ValueError(f"{_OWNER}: state_dim must be an int of at least 1, got {state_dim!r}.")
+
+    def at_stage(name, function):
+        if name == "stage_cost":
+            return _StageCost(function, arrival_cost, state_dim)
+        return _Stage(function, state_dim)
+
+    return problem.map_functions(
+        at_stage,
+        lambda _, function: function,
+        control_dim=problem.control_dim + state_dim,
+        control_bounds=control_bounds_with_first(problem, *_limits(lower, upper, state_dim)),
+    )
+
+
+def _limits(lower, upper, state_dim: int) -> list[Float[Array, " n"]]:
+    """The bounds of x_0 as full arrays."""
     limits = []
     for name, bound, missing in (("lower", lower, -jnp.inf), ("upper", upper, jnp.inf)):
         try:
@@ -76,18 +92,7 @@ def optimize_initial_state(
         raise ValueError(
             f"{_OWNER}: wanted lower <= upper, got lower = {limits[0]} and upper = {limits[1]}."
         )
-
-    def at_stage(name, function):
-        if name == "stage_cost":
-            return _StageCost(function, arrival_cost, state_dim)
-        return _Stage(function, state_dim)
-
-    return problem.map_functions(
-        at_stage,
-        lambda _, function: function,
-        control_dim=problem.control_dim + state_dim,
-        control_bounds=control_bounds_with_first(problem, *limits),
-    )
+    return limits
 
 
 def initial_state_guess(

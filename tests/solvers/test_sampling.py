@@ -245,6 +245,19 @@ def test_in_a_receding_horizon():
     assert np.abs(loop.states[-5:]).max() < 0.3
 
 
+def test_against_a_clock_and_in_an_advanced_step():
+    """What was sampled counts there too: nobody calls it a failure."""
+    controller = jaxmpc.RecedingHorizon(swing(), ICEM(iterations=1, samples=32, elites=8))
+    loop = jaxmpc.control.RealTime(controller, 100.0)
+    plan = loop.init(X0, P, key=KEY)
+    assert plan.begun and plan.failures == 0
+    _, plan = loop.step(X0, plan, P)
+    assert plan.status == Status.sampled and plan.failures == 0
+    advanced = jaxmpc.control.AdvancedStep(controller)
+    u, plan = advanced.step(X0, advanced.init(X0, P, key=KEY), P)
+    assert plan.status == Status.sampled and plan.failures == 0 and np.isfinite(u).all()
+
+
 @pytest.mark.parametrize(
     "make, words",
     [

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
-from jaxmpc import keys, trees
+from jaxmpc import trees
 from jaxmpc.checks import check_not_negative, check_positive
 from jaxmpc.lq.riccati.sequential import factor, substitute
 from jaxmpc.lq.small_linalg import solve
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
+from jaxmpc.solvers import keys
 from jaxmpc.solvers.configuration import configuration, number
 from jaxmpc.solvers.ilqr.regularization import convexify_expansion
 from jaxmpc.solvers.loop import Guess
@@ -34,7 +35,7 @@ _PROXIMAL = 1e-4  # in Quu, in units of cost and controls: what costs nothing ha
 
 class _State(NamedTuple):
     nominal: Trajectory
-    cost: Float[Array, ""]  # of it, with penalties; inf before it was looked at
+    cost: Float[Array, ""]  # of it, with penalties
     key: UInt32[Array, "2"]
     steps: Int[Array, ""]
 

@@ -5,10 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from jaxmpc import keys
 from jaxmpc.checks import check_bool, check_not_negative, check_positive
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
+from jaxmpc.solvers import keys
 from jaxmpc.solvers.configuration import configuration, number
 from jaxmpc.solvers.loop import Guess
 from jaxmpc.solvers.sampling.controls import controls_of, drawn
