@@ -8,6 +8,7 @@ the same one in CasADi. The derivative of the estimated length in the weight of 
 compared with central differences of IPOPT's solutions. Prints, and writes bench/results.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 import time
 from typing import Any
 
