@@ -58,11 +58,11 @@ class Gains(NamedTuple):
     """The affine policy u = u* + feedforward + feedback (x - x*) around the solution.
 
     `feedback[t]` is the derivative of the optimal u_t with respect to x_t (zero rows where a
-    bound is active); `feedforward` is the Newton step that remains, zero at a converged solution.
+    bound is active; on a `state_space` x - x* is difference(x*, x)); `feedforward` is the Newton step that remains, zero at a converged solution.
     """
 
     feedforward: Float[Array, "*b T m"]
-    feedback: Float[Array, "*b T m n"]
+    feedback: Float[Array, "*b T m k"]
 
 
 class Multipliers(NamedTuple):
@@ -79,8 +79,8 @@ class Multipliers(NamedTuple):
 
     lower: Float[Array, "*b T m"]
     upper: Float[Array, "*b T m"]
-    state_lower: Float[Array, "*b T n"]
-    state_upper: Float[Array, "*b T n"]
+    state_lower: Float[Array, "*b T k"]
+    state_upper: Float[Array, "*b T k"]
     stage_inequality: Float[Array, "*b T p"]
     stage_equality: Float[Array, "*b T q"]
     terminal_inequality: Float[Array, "*b e"]
@@ -95,33 +95,33 @@ class Violations(NamedTuple):
     at t = 0 that only sees the given x_0 is reported here, and counts nowhere else.
     """
 
-    dynamics: Float[Array, "*b T n"]
-    state_lower: Float[Array, "*b T n"]
-    state_upper: Float[Array, "*b T n"]
+    dynamics: Float[Array, "*b T k"]
+    state_lower: Float[Array, "*b T k"]
+    state_upper: Float[Array, "*b T k"]
     stage_inequality: Float[Array, "*b T p"]
     stage_equality: Float[Array, "*b T q"]
     terminal_inequality: Float[Array, "*b e"]
     terminal_equality: Float[Array, "*b f"]
 
 
-def no_violations(states: Float[Array, "T1 n"]) -> Violations:
-    """Those of a simulated trajectory whose only constraints are control bounds."""
-    return Violations(dynamics=jax.numpy.zeros_like(states[1:]), **_no_rows(states))
+def violations_of_dynamics(defects: Float[Array, "T k"]) -> Violations:
+    """Those of a problem whose only constraints are control bounds."""
+    return Violations(dynamics=jax.numpy.abs(defects), **_no_rows(defects))
 
 
 def multipliers_of_bounds(
-    lower: Float[Array, "T m"], upper: Float[Array, "T m"], states: Float[Array, "T1 n"]
+    lower: Float[Array, "T m"], upper: Float[Array, "T m"], costates: Float[Array, "T1 k"]
 ) -> Multipliers:
     """All multipliers of a problem whose only constraints are control bounds."""
-    return Multipliers(lower, upper, **_no_rows(states))
+    return Multipliers(lower, upper, **_no_rows(costates[1:]))
 
 
-def _no_rows(states: Float[Array, "T1 n"]) -> dict[str, Array]:
+def _no_rows(steps: Float[Array, "T k"]) -> dict[str, Array]:
     """What stands for the constraints that a problem does not have: zero, in one row.
 
     (Arrays without entries are no use to anybody, and `jax.lax.map` cannot batch them.)
     """
-    nothing = jax.numpy.zeros_like(states[1:])
+    nothing = jax.numpy.zeros_like(steps)
     shaped = {"states": nothing, "stage": nothing[:, :1], "end": nothing[0, :1]}
     general = [kind for kind in KINDS.values() if kind.field != "control_bounds"]
     return {kind.name: shaped[kind.place] for kind in general}
@@ -136,7 +136,7 @@ class Scales(NamedTuple):
     """
 
     cost: Float[Array, "*b"]
-    states: Float[Array, "*b n"]
+    states: Float[Array, "*b k"]
     controls: Float[Array, "*b m"]
     stage_inequality: Float[Array, "*b p"]
     stage_equality: Float[Array, "*b q"]
@@ -184,8 +184,8 @@ class Solution:
         states: [T+1, n], the trajectory; `states[0]` is x0.
         controls: [T, m], inside their bounds whatever the status.
         cost: [], the total cost, with the penalties of soft constraints.
-        gains: `feedforward` [T, m] and `feedback` [T, m, n] of the policy around the solution.
-        costates: [T+1, n]; `costates[t]` is the derivative of the optimal cost-to-go in x_t, the
+        gains: `feedforward` [T, m] and `feedback` [T, m, k] of the policy around the solution.
+        costates: [T+1, k]; `costates[t]` is the derivative of the optimal cost-to-go in x_t, the
             multiplier of x_{t} = dynamics(...), in units of cost per unit of state.
         multipliers: of all constraints.
         violations: how far each constraint is from being met; the slack of soft ones.
@@ -196,6 +196,8 @@ class Solution:
         tolerance: [], what they were compared with.
         scales: the units of the residuals.
 
+    k is n, unless the problem has a `state_space`: then it is the number of directions at a state.
+
     Differentiable: states, controls, cost, costates, multipliers and gains. The others have zero
     derivatives.
     """
@@ -204,7 +206,7 @@ class Solution:
     controls: Float[Array, "*b T m"]
     cost: Float[Array, "*b"]
     gains: Gains
-    costates: Float[Array, "*b T1 n"]
+    costates: Float[Array, "*b T1 k"]
     multipliers: Multipliers
     violations: Violations
     status: Int[Array, "*b"]
@@ -225,7 +227,7 @@ class Solution:
     def expanded(self, problem) -> "Solution":
         """The inverse of `compact`."""
         unbounded = jax.numpy.zeros_like(self.controls)
-        rows = {"lower": unbounded, "upper": unbounded, **_no_rows(self.states)}
+        rows = {"lower": unbounded, "upper": unbounded, **_no_rows(self.costates[1:])}
         return self._with_absent(problem, rows, jax.numpy.ones_like(self.states[0, :1]))
 
     def _with_absent(self, problem, rows: dict[str, Array], unit: Array | None) -> "Solution":

@@ -10,6 +10,7 @@ from jaxmpc.arguments import check_arguments, check_warm_start
 from jaxmpc.checks import check_type
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
+from jaxmpc.derivatives.charts import in_chart, out_of_chart
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
@@ -225,7 +226,7 @@ def _guess_of(problem: Problem, x0, guesses: tuple, key: Array | None) -> Guess:
 
 
 def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Solution:
-    guess = full_guess(problem, x0, guess)
+    x0, guess = problem.projected(x0), full_guess(problem, x0, guess)
     given = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
         return unroll(split.whole(), problem, x0, params, guess, adjoint.iterations)
@@ -235,11 +236,12 @@ def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Soluti
 
 def _initialize(split: Split, problem: Problem, x0, params, guess):
     problem, x0, params, guess = jax.lax.stop_gradient((problem, x0, params, guess))
-    return split.whole().init(problem, x0, params, full_guess(problem, x0, guess))
+    x0, guess = problem.projected(x0), full_guess(problem, x0, guess)
+    return split.whole().init(problem, x0, params, guess)
 
 
 def _finalize(adjoint, split: Split, problem: Problem, x0, params, state) -> Solution:
-    solver, given = split.whole(), (problem, x0, params)
+    solver, given = split.whole(), (problem, problem.projected(x0), params)
     problem, params, state = jax.lax.stop_gradient((problem, params, state))
     try:
         solution = result_of(solver, problem, params, state)
@@ -276,5 +278,8 @@ _finalize_compiled = compiled(
 def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solution:
     """What a solver returned, with its derivative in (problem, x0, params)."""
     rule = smoothed if adjoint.smoothing else differentiable
-    problem, x0, params = given
-    return rule(adjoint, Instance(problem, x0, params, solution.scales), solution)
+    instance = Instance(*given, solution.scales)
+    if instance.problem.state_space is None:
+        return rule(adjoint, instance, solution)
+    local, inside = in_chart(instance, solution)
+    return out_of_chart(instance.problem, solution.states, rule(adjoint, local, inside))

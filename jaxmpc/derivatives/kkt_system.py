@@ -79,7 +79,7 @@ def system_at(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> 
         stages, terminal = stages + soft_stages, terminal + soft_terminal
     linear = along.linearization
     gradient = linear.r + stagewise_transposed(linear.B, costates[1:])
-    gradient += along.rows.transposed_times(multipliers)[0][:, states.shape[1] :]
+    gradient += along.rows.transposed_times(multipliers)[0][:, costates.shape[1] :]
     linear = linear._replace(q=jnp.zeros_like(states), r=jnp.zeros_like(controls))
     model = lq_model(linear, stages, terminal, jnp.zeros_like(states[1:]))
     damping = jnp.asarray(adjoint.damping, states.dtype)
@@ -149,7 +149,7 @@ def multipliers(instance: Instance, point: KKTPoint) -> Multipliers:
     lower, upper = _active_bounds(instance, point.controls, gradient)
     rows = point.rows.unflat(row_terms(instance, point).multipliers)
     parts = multipliers_by_name(without_control_bounds(problem), x0, params, rows)
-    return multipliers_of_bounds(lower, upper, point.states)._replace(**parts)
+    return multipliers_of_bounds(lower, upper, point.costates)._replace(**parts)
 
 
 def gains(adjoint: ImplicitAdjoint, instance: Instance, point: KKTPoint) -> Gains:

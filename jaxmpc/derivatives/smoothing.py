@@ -248,7 +248,7 @@ def _as_of_path(instance: Instance, solution: Solution) -> Solution:
         name: jnp.where(rows, getattr(solution.multipliers, name), 0.0)
         for name, rows in _hard_equalities(instance).items()
     }
-    multipliers = multipliers_of_bounds(none, none, solution.states)._replace(**kept)
+    multipliers = multipliers_of_bounds(none, none, solution.costates)._replace(**kept)
     return dataclasses.replace(solution, multipliers=multipliers)
 
 

@@ -13,6 +13,8 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxmpc.problem.functions import ParametricFunction, parametric
 from jaxmpc.problem.kinds import END_FUNCTIONS, KINDS, SOFTENABLE, STAGE_FUNCTIONS
 from jaxmpc.problem.soft import Soft, as_array, check_soft
+from jaxmpc.spaces.entries import euclidean_entries, projected
+from jaxmpc.spaces.space import Space, check_space
 
 _FUNCTIONS = (*STAGE_FUNCTIONS, *END_FUNCTIONS)
 
@@ -46,6 +48,11 @@ class Problem:
         terminal_inequality, terminal_equality: (x, params) -> [p], [q].
         soft: which constraints may be violated at a price, {name of a field above: `Soft`};
             the others are hard, and the control bounds always are.
+        state_space: a `jaxmpc.spaces` object, for states that are no n ordinary numbers: angles,
+            attitudes. The functions above still get, and the dynamics return, states of its n =
+            `dim` numbers; steps, gains, costates, the multipliers and violations of the dynamics
+            and of the state bounds have its k = `tangent_dim` entries. State bounds are then [n]
+            or [T, n], infinite but for ordinary numbers; each counts in the direction of its own.
 
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted.
@@ -64,6 +71,7 @@ class Problem:
     terminal_inequality: Callable | None = None
     terminal_equality: Callable | None = None
     soft: dict[str, Soft] | None = None
+    state_space: Space | None = None
 
     def __post_init__(self):
         for name in _FUNCTIONS:
@@ -83,6 +91,9 @@ class Problem:
         self._check_bounds("state_bounds", "n", ((), (n,), (self.horizon, n)))
         if self.soft is not None:
             check_soft(self.soft, {name for name in SOFTENABLE if getattr(self, name) is not None})
+        if self.state_space is not None:
+            check_space("Problem: state_space", self.state_space)
+            _check_bounds_fit(self.state_space, self.state_bounds)
 
     def _check_bounds(self, field: str, size: str, allowed: tuple):
         bounds = getattr(self, field)
@@ -159,6 +170,28 @@ class Problem:
         """The bounds of the states x_1 .. x_T as two full arrays."""
         return _full_bounds(self.state_bounds, (self.horizon, n), dtype)
 
+    def directed_limits(self, n: int, dtype) -> tuple[Float[Array, "T k"], Float[Array, "T k"]]:
+        """The same, of the directions of the tangent space; infinite where there is no bound."""
+        lower, upper = self.state_limits(n, dtype)
+        return self.directed(lower, -jnp.inf), self.directed(upper, jnp.inf)
+
+    def directed(self, numbers: Float[Array, "*b n"], missing: float) -> Float[Array, "*b k"]:
+        """The numbers of states by the directions that change them; `missing` in all others."""
+        if self.state_space is None:
+            return numbers
+        entries, directions = euclidean_entries(self.state_space)
+        shape = (*numbers.shape[:-1], self.state_space.tangent_dim)
+        none = jnp.full_like(numbers, missing, shape=shape)
+        return none.at[..., np.asarray(directions, int)].set(numbers[..., np.asarray(entries, int)])
+
+    def tangent_dim(self, n: int) -> int:
+        """How many directions there are at a state of n numbers."""
+        return n if self.state_space is None else self.state_space.tangent_dim
+
+    def projected(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
+        """The state, on its space to the last digit."""
+        return x if self.state_space is None else projected(self.state_space, x)
+
 
 def _full_bounds(bounds, shape: tuple[int, int], dtype):
     lower, upper = bounds or (None, None)
@@ -168,6 +201,31 @@ def _full_bounds(bounds, shape: tuple[int, int], dtype):
         jnp.broadcast_to(jnp.asarray(lower, dtype), shape),
         jnp.broadcast_to(jnp.asarray(upper, dtype), shape),
     )
+
+
+def _check_bounds_fit(space: Any, bounds: tuple | None):
+    """Raise unless bounds of states are about ordinary numbers of their space alone."""
+    entries, _ = euclidean_entries(space)
+    bent = [entry for entry in range(space.dim) if entry not in entries]
+    for name, bound in zip(("lower", "upper"), bounds or (), strict=False):
+        shape = np.shape(bound)  # () for None
+        if bound is None or (not shape and not bent):
+            continue
+        if not shape or shape[-1] != space.dim:
+            raise ValueError(
+                f"Problem: state_bounds ({name}) has shape {shape}; wanted [n] = {(space.dim,)} or "
+                f"[T, n], as state_space has dim {space.dim}; infinite where it is no plain number."
+            )
+        if not isinstance(bound, Tracer):
+            found = np.any(np.isfinite(np.asarray(bound)[..., bent]).reshape(-1, len(bent)), axis=0)
+            wrong = [entry for entry, finite in zip(bent, found, strict=True) if finite]
+            if wrong:
+                raise ValueError(
+                    f"Problem: state_bounds ({name}) bound the entries {wrong}, which are no plain "
+                    f"numbers of state_space = {space!r}; wanted infinite ones there. What limits "
+                    "an angle or an attitude is a stage_inequality; a joint with limits is "
+                    "Euclidean."
+                )
 
 
 def _state_size(bounds) -> int | None:
@@ -195,7 +253,8 @@ def _flatten(problem: Problem):
     children = tuple(f if isinstance(f, ParametricFunction) else None for f in functions)
     static = tuple(None if isinstance(f, ParametricFunction) else f for f in functions)
     bounds = (problem.control_bounds, problem.state_bounds, problem.soft)
-    return (bounds, children), (static, problem.horizon, problem.control_dim)
+    sizes = (problem.horizon, problem.control_dim, problem.state_space)
+    return (bounds, children), (static, *sizes)
 
 
 def _flatten_with_keys(problem: Problem):
@@ -206,7 +265,7 @@ def _flatten_with_keys(problem: Problem):
 
 
 def _unflatten(static, children) -> Problem:
-    functions, horizon, control_dim = static
+    functions, horizon, control_dim, state_space = static
     (control_bounds, state_bounds, soft), arrays = children
     problem = object.__new__(Problem)  # no checks: JAX unflattens with placeholders for leaves
     fields = {
@@ -215,6 +274,7 @@ def _unflatten(static, children) -> Problem:
     }
     fields |= {"horizon": horizon, "control_dim": control_dim}
     fields |= {"control_bounds": control_bounds, "state_bounds": state_bounds, "soft": soft}
+    fields |= {"state_space": state_space}
     for name, value in fields.items():
         object.__setattr__(problem, name, value)
     return problem

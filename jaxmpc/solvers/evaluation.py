@@ -44,7 +44,7 @@ from jaxmpc.trajectory.scales import scales_of_rows
 class Conditions(NamedTuple):
     """The KKT conditions at a trajectory: how far from optimal it is."""
 
-    costates: Float[Array, "T1 n"]
+    costates: Float[Array, "T1 k"]
     multipliers: BoundMultipliers
     residuals: Residuals
 
@@ -92,7 +92,7 @@ def evaluate(
     """
     owner = "jaxmpc.evaluate"
     check_type(owner, "problem", problem, Problem)
-    x0 = check_state(x0)
+    x0 = problem.projected(check_state(x0))
     check_array(owner, "controls", controls, (problem.horizon, problem.control_dim), "[T, m]")
     controls = jnp.asarray(controls, x0.dtype)
     trajectory = open_loop(problem, x0, params, controls)
@@ -103,7 +103,7 @@ def evaluate(
     general = without_control_bounds(problem)
     parts = multipliers_by_name(general, x0, params, rows.multipliers)
     zeros = jnp.zeros_like(controls)
-    of_rows = multipliers_of_bounds(zeros, zeros, trajectory.states)._replace(**parts)
+    of_rows = multipliers_of_bounds(zeros, zeros, along.linearization.q)._replace(**parts)
     pushed = _with_rows(along, rows_of_multipliers(problem, x0, of_rows))
     costate, multipliers, residuals = conditions_at(problem, trajectory, pushed, scales)
     units = scales_of_rows(general, x0, scales).flat()
@@ -115,9 +115,9 @@ def evaluate(
         states=trajectory.states,
         controls=controls,
         cost=trajectory.cost + rows.price,
-        gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
+        gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(costate[:1, None])),
         costates=costate,
-        multipliers=multipliers_of_bounds(*multipliers, trajectory.states)._replace(**parts),
+        multipliers=multipliers_of_bounds(*multipliers, costate)._replace(**parts),
         violations=violations(problem, trajectory.states, controls, params),
         status=jnp.where(solved, Status.converged, Status.max_iterations).astype(jnp.int32),
         iterations=jnp.zeros_like(solved, dtype=jnp.int32),

@@ -44,12 +44,17 @@ def full_guess(problem: Problem, x0, guess: Guess) -> Guess:
         controls = none + jnp.asarray(controls, x0.dtype)
         controls = jnp.where(jnp.isfinite(controls), controls, 0.0)
     if states is not None:
-        states = _finite_states(states, x0)
+        states = _sound_states(problem, states, x0)
     if warm is not None:
-        warm = warm._replace(states=_finite_states(warm.states, x0))
+        warm = warm._replace(states=_sound_states(problem, warm.states, x0))
     return Guess(*jax.lax.stop_gradient((controls, states, warm)), key)
 
 
-def _finite_states(states, x0):
+def _sound_states(problem: Problem, states, x0):
+    """The states with x0 for what is not finite, all on their space."""
     states = jnp.asarray(states, x0.dtype)
-    return jnp.where(jnp.isfinite(states), states, x0)
+    if problem.state_space is None:
+        return jnp.where(jnp.isfinite(states), states, x0)
+    states = jax.vmap(problem.projected)(states)
+    sound = jnp.all(jnp.isfinite(states), axis=1, keepdims=True)
+    return jnp.where(sound, states, problem.projected(x0))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.problem.kinds import KINDS, Kind
-from jaxmpc.solution import Multipliers, Violations, no_violations
+from jaxmpc.solution import Multipliers, Violations, violations_of_dynamics
 from jaxmpc.trajectory.defects import defects
 
 
@@ -36,7 +36,7 @@ def _at_stage(problem: Problem, kind: Kind) -> Callable:
         function = kind.given(problem)
         return lambda t, x, u, params: function(x, u, t, params)
     if kind.place == "states":
-        return lambda t, x, u, _: _beyond(kind, x, _state_bound(problem, x, kind.side, t - 1))
+        return lambda t, x, u, _: _beyond_state(problem, kind, x, t - 1)
     return lambda t, x, u, _: _beyond(kind, u, problem.limits(u.dtype)[kind.side][t])
 
 
@@ -44,7 +44,7 @@ def _at_end(problem: Problem, kind: Kind) -> Callable:
     if not kind.is_bound:
         return kind.given(problem)
     end = problem.horizon - 1
-    return lambda x, _: _beyond(kind, x, _state_bound(problem, x, kind.side, end))
+    return lambda x, _: _beyond_state(problem, kind, x, end)
 
 
 def _beyond(kind: Kind, value, bound) -> Float[Array, " k"]:
@@ -52,16 +52,17 @@ def _beyond(kind: Kind, value, bound) -> Float[Array, " k"]:
     return jnp.where(jnp.isfinite(bound), outside, 0.0)
 
 
-def _state_bound(problem: Problem, x, side: int, index) -> Float[Array, " n"]:
-    return problem.state_limits(x.shape[0], x.dtype)[side][jnp.maximum(index, 0)]
+def _beyond_state(problem: Problem, kind: Kind, x, index) -> Float[Array, " k"]:
+    bounds = problem.directed_limits(x.shape[0], x.dtype)[kind.side]
+    return _beyond(kind, problem.directed(x, 0.0), bounds[jnp.maximum(index, 0)])
 
 
-def pinned_states(problem: Problem, x: Float[Array, " n"]) -> Bool[Array, "T n"]:
+def pinned_states(problem: Problem, x: Float[Array, " n"]) -> Bool[Array, "T k"]:
     """Which of the states x_1 .. x_T equal bounds fix.
 
     Their row of the upper bound is an equality, and the one of the lower bound none.
     """
-    lower, upper = problem.state_limits(x.shape[0], x.dtype)
+    lower, upper = problem.directed_limits(x.shape[0], x.dtype)
     return (lower == upper) & jnp.isfinite(lower)
 
 
@@ -163,7 +164,7 @@ def violations(problem: Problem, states, controls, params) -> Violations:
 
 
 def violations_of(
-    problem: Problem, states, params, off_dynamics: Float[Array, "T n"], rows: Rows
+    problem: Problem, states, params, off_dynamics: Float[Array, "T k"], rows: Rows
 ) -> Violations:
     """How far each constraint is from being met, from the values of their rows."""
     parts = split(problem, states[0], params, rows)
@@ -172,4 +173,4 @@ def violations_of(
         for name, rows in parts.items()
         if name in Violations._fields  # control bounds are met
     }
-    return no_violations(states)._replace(dynamics=jnp.abs(off_dynamics), **off)
+    return violations_of_dynamics(off_dynamics)._replace(**off)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.trajectory.chart import chart
 from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
 
 
@@ -43,15 +44,19 @@ def derivatives(
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
     params: PyTree,
-    duals: tuple[Float[Array, "T1 n"], Rows] | None = None,
+    duals: tuple[Float[Array, "T1 k"], Rows] | None = None,
 ) -> Derivatives:
     """Everything at once, so that each function is in the program a single time.
 
     One pass of forward mode (its columns are x and u: n + m of them cost less than n rows of
     reverse mode unless m is much larger than n) over the values of dynamics and rows, and over
     the gradients of the cost and, for the second-order terms, of costates . dynamics and
-    multipliers . rows. Without duals those are not even traced: Gauss-Newton.
+    multipliers . rows. Without duals those are not even traced: Gauss-Newton. On a space of states
+    all are derivatives in steps from the trajectory.
     """
+    if problem.state_space is not None:
+        steps = jnp.zeros_like(states, shape=(len(states), problem.state_space.tangent_dim))
+        return derivatives(chart(problem, states), steps, controls, params, duals)
     n = states.shape[1]
 
     def at_stage(z, t, costate_next, multipliers):
@@ -119,10 +124,13 @@ def dynamics_curvature(
     problem: Problem,
     states: Float[Array, "T1 n"],
     controls: Float[Array, "T m"],
-    costates: Float[Array, "T1 n"],
+    costates: Float[Array, "T1 k"],
     params: PyTree,
 ) -> Float[Array, "T z z"]:
     """The Hessians of costates . dynamics, for who only knows the costates from the derivatives."""
+    if problem.state_space is not None:
+        steps = jnp.zeros_like(costates)
+        return dynamics_curvature(chart(problem, states), steps, controls, costates, params)
     n = states.shape[1]
 
     def at_stage(z, t, costate_next):

@@ -39,7 +39,7 @@ def bound_multipliers(
 def kkt_residuals(
     gradient: Float[Array, "T m"],
     controls: Float[Array, "T m"],
-    costate: Float[Array, "T1 n"],
+    costate: Float[Array, "T1 k"],
     lower: Float[Array, "T m"],
     upper: Float[Array, "T m"],
     scales: Scales,

@@ -36,7 +36,7 @@ def rollout(
         t, given = stage
         u = law(x, given)
         term = problem.stage_cost(x, u, t, params)
-        x_next = problem.dynamics(x, u, t, params)
+        x_next = problem.projected(problem.dynamics(x, u, t, params))
         return (x_next, cost + term, magnitude + jnp.abs(term)), (x, u)
 
     zero = jnp.zeros_like(x0, shape=())

@@ -41,6 +41,9 @@ def row_kinds(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> RowKi
         return jnp.full((size,), not kind.is_equality)
 
     def price(kind: Kind, size: int, index: int):
+        if kind.place == "states" and kind.field in soft:
+            weights = soft[kind.field].weights(kind.field, x0.shape[0], x0.dtype)[index]
+            return problem.directed(weights, (jnp.inf, 0.0)[index])
         if kind.field in soft:
             return soft[kind.field].weights(kind.field, size, x0.dtype)[index]
         return jnp.full((size,), (jnp.inf, 0.0)[index], x0.dtype)
@@ -75,7 +78,7 @@ def _rows(problem: Problem, sizes: tuple[dict[str, int], dict[str, int]], of_kin
 def _present(problem: Problem, x0, params, rows: Callable) -> Rows:
     """Where there are rows to be met. Some at the first stage are decided by x_0 alone."""
     low, high = problem.limits(x0.dtype)
-    x_low, x_high = problem.state_limits(x0.shape[0], x0.dtype)
+    x_low, x_high = problem.directed_limits(x0.shape[0], x0.dtype)
     found = {
         "upper": jnp.isfinite(high) & (low < high),
         "lower": jnp.isfinite(low) & (low < high),

@@ -14,6 +14,7 @@ from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.solution import Scales
 from jaxmpc.trajectory.constraints import join, piece_sizes, split
 from jaxmpc.trajectory.expansion import Derivatives, Linearization
+from jaxmpc.trajectory.tangent import sizes_of_steps
 
 _FUNCTIONS = [kind.name for kind in KINDS.values() if not kind.is_bound]
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
@@ -44,7 +45,7 @@ def scales_of(
     controls of their scale move within a fifth of the horizon. Constraints: what changes by these
     scales move.
     """
-    total, n = magnitude, states.shape[1]
+    total, n = magnitude, along.linearization.q.shape[1]
     of_controls = jnp.diagonal(along.cost.stages, axis1=1, axis2=2)[:, n:]
     curvature = jnp.sum(jnp.abs(of_controls), axis=0)
     largest = jnp.max(jnp.abs(controls), axis=0)
@@ -63,6 +64,7 @@ def scales_of(
     cost = _or_one(_OF_MEAN * jnp.maximum(total, by_moves) / (problem.horizon + 1))
     least_cost = _OF_MEAN * jnp.maximum(_LEAST_FALL * total, by_moves) / (problem.horizon + 1)
     in_states = jnp.mean(jnp.sqrt(jnp.abs(states)), axis=0) ** 2  # few large ones do not decide it
+    in_states = sizes_of_steps(problem.state_space, states[0], in_states)
     reach = _reach(along.linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
     rows = {name: jnp.ones_like(states[0, :1]) for name in _FUNCTIONS}
@@ -82,7 +84,7 @@ def scales_of(
 
 def no_scales(problem: Problem, x0: Float[Array, " n"], params: PyTree) -> Scales:
     """Zeros, of the shapes that the scales of a problem have."""
-    zero = jnp.zeros_like(x0)
+    zero = jnp.zeros_like(x0, shape=(problem.tangent_dim(x0.shape[0]),))
     rows = dict.fromkeys(_FUNCTIONS, zero[:1])
     for sizes in piece_sizes(problem, x0, params):
         rows |= {name: jnp.zeros_like(x0, shape=(size,)) for name, size in sizes.items()}

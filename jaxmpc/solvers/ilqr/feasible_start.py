@@ -22,6 +22,7 @@ from jaxmpc.trajectory import (
     scales_of,
 )
 from jaxmpc.trajectory.constraints import without_control_bounds
+from jaxmpc.trajectory.tangent import moved
 
 STEPS = 12  # the most that `feasible_start` takes
 
@@ -58,7 +59,8 @@ def feasible_start(
         # The bounds that were active in the last step: from the second half on, nearly always
         # the right ones.
         solution, side = bounded_solution_near(model, low, high, side)
-        states, controls = states + solution.states, controls + solution.controls
+        states = moved(problem.state_space, states, solution.states)
+        controls = controls + solution.controls
         controls = jnp.clip(controls, *limits)
         zero = jnp.zeros_like(best.cost)
         still = jnp.zeros_like(controls)

@@ -10,6 +10,7 @@ from jaxmpc.lq.bounds.control_limited import Policy
 from jaxmpc.lq.small_linalg import matvec
 from jaxmpc.problem import Problem
 from jaxmpc.trajectory import Trajectory, rollout
+from jaxmpc.trajectory.tangent import step_between
 
 _STEP_SIZES = tuple(0.5**i for i in range(8))
 _SUFFICIENT_DECREASE = 1e-4
@@ -37,7 +38,7 @@ def closed_loop(
 
     def law(x, given):
         x_nominal, u_nominal, k, K, side, low, high = given
-        u = u_nominal + step_size * k + matvec(K, x - x_nominal)
+        u = u_nominal + step_size * k + matvec(K, step_between(problem.state_space, x_nominal, x))
         u = jnp.clip(u, low, high)
         # A control that the full step puts on a bound is put there to the last bit, so that
         # being at a bound is an exact statement.

@@ -18,7 +18,7 @@ from jaxmpc.solution import (
     Solution,
     Status,
     multipliers_of_bounds,
-    no_violations,
+    violations_of_dynamics,
 )
 from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.evaluation import Conditions, conditions_at
@@ -114,13 +114,14 @@ class ILQR(Configuration):
         zeros = jnp.zeros_like(controls)
         zero = jnp.zeros_like(x0, shape=())
         steps, unknown = zero.astype(jnp.int32), zero + jnp.inf
-        none, free = zeros[:, :, None] * (0 * x0)[None, None], zeros.astype(jnp.int32)
+        costates = jnp.zeros_like(states, shape=(len(states), problem.tangent_dim(x0.shape[0])))
+        none, free = zeros[:, :, None] * costates[:1, None], zeros.astype(jnp.int32)
         still = Policy(zeros, none, free, zero, zero, zero == 0)
         possible = jnp.all(lower <= upper)  # False for NaN
         return ILQRState(
             nominal=Trajectory(states, controls, unknown, unknown),
             conditions=Conditions(
-                0 * states, BoundMultipliers(zeros, zeros), Residuals(*[unknown] * 3)
+                costates, BoundMultipliers(zeros, zeros), Residuals(*[unknown] * 3)
             ),
             policy=still,
             fresh=zero == 0,
@@ -159,8 +160,10 @@ class ILQR(Configuration):
             states=judged.states,
             controls=judged.controls,
             costates=state.conditions.costates,
-            multipliers=multipliers_of_bounds(*state.conditions.multipliers, judged.states),
-            violations=no_violations(judged.states),
+            multipliers=multipliers_of_bounds(
+                *state.conditions.multipliers, state.conditions.costates
+            ),
+            violations=violations_of_dynamics(jnp.zeros_like(state.conditions.costates[1:])),
             residuals=state.conditions.residuals,
             tolerance=jnp.zeros_like(judged.cost) + tolerance,
             scales=scales_now(problem, state.scales, judged.magnitude),
@@ -246,7 +249,6 @@ class ILQR(Configuration):
 
     def _policy(self, problem, params, state: ILQRState, along: Derivatives, box) -> Policy:
         states, controls = state.nominal[:2]
-        n = states.shape[1]
         # The last policy is part of the result: Newton's, as it is.
         last = state.status != RUNNING
         mu = jnp.where(last, 0.0, state.regularization.mu)
@@ -259,9 +261,10 @@ class ILQR(Configuration):
             costate = state.conditions.costates
             bent = dynamics_curvature(problem, states, controls, costate, params)
             stages, terminal = trees.where(curvature > 0, (stages + bent, terminal), convex)
-        model = lq_model(along.linearization, stages, terminal, jnp.zeros_like(states[1:]))
+        on_path = jnp.zeros_like(along.linearization.q[1:])
+        model = lq_model(along.linearization, stages, terminal, on_path)
         low, high = box[0] - controls, box[1] - controls
-        horizon, m = controls.shape
+        horizon, m, n = model.S.shape
         recursion = choose(self.riccati, horizon, n, m)
         proximal = mu * state.scales.cost / state.scales.controls**2
         if recursion == SEQUENTIAL:

@@ -28,7 +28,7 @@ def multipliers_of(problem: Problem, params, state: InteriorPointState) -> Multi
     rows = state.original.present.unflat(iterate.multipliers() * unit)
     none = jnp.zeros_like(iterate.controls)
     parts = multipliers_by_name(problem, iterate.states[0], params, rows)
-    multipliers = multipliers_of_bounds(none, none, iterate.states)._replace(**parts)
+    multipliers = multipliers_of_bounds(none, none, iterate.costates)._replace(**parts)
     # Fixed controls have no rows.
     return multipliers._replace(
         lower=multipliers.lower + jnp.maximum(fixed_gradient, 0.0),

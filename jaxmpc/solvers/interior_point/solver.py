@@ -98,7 +98,7 @@ class InteriorPoint(Configuration):
         ones = jax.tree.map(jnp.ones_like, scales)
         original = setting_of(problem, params, states, controls, ones)
         iterate = raw_iterate(problem, original.present, states, controls, guess.warm)
-        one, zeros = ones.cost, jnp.zeros_like(controls)
+        one, zeros, still = ones.cost, jnp.zeros_like(controls), jnp.zeros_like(iterate.costates)
         count, never = jnp.zeros_like(one, dtype=jnp.int32), one < 0
         unknown = jnp.inf * one
         guessed = guess.states is not None or guess.warm is not None
@@ -106,14 +106,14 @@ class InteriorPoint(Configuration):
             scales=scales,
             warm=never if guess.warm is None else never | guess.warm.usable,
             place=Place(
-                iterate, Functions(unknown, unknown, jnp.zeros_like(states[1:]), iterate.equality)
+                iterate, Functions(unknown, unknown, still[1:], iterate.equality)
             ),
             findings=Findings(
                 scales=ones,
                 unit=one,
                 fixed_gradient=zeros,
                 residuals=Residuals(*[unknown] * 3),
-                gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
+                gains=Gains(zeros, zeros[:, :, None] * still[:1, None]),
                 cost=unknown,
             ),
             move=stay(iterate),

@@ -58,7 +58,8 @@ def raw_iterate(
 ) -> Iterate:
     """A trajectory with the multipliers of an earlier solution, in the units of the problem."""
     none = jnp.zeros_like(states[0], shape=present.flat().shape)
-    costates, y = jnp.zeros_like(states), none
+    k = problem.tangent_dim(states.shape[1])
+    costates, y = jnp.zeros_like(states, shape=(len(states), k)), none
     if warm is not None:
         given = rows_of_multipliers(problem, states[0], warm.multipliers).flat()
         y = jnp.where(present.flat() & warm.usable, given, 0.0)

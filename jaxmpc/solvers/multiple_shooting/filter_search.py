@@ -20,6 +20,7 @@ from jaxmpc.solvers.multiple_shooting.iterate import (
 )
 from jaxmpc.solvers.multiple_shooting.merit import merit_of
 from jaxmpc.solvers.multiple_shooting.newton import Box, Move
+from jaxmpc.trajectory.tangent import carried, moved
 
 _SIDE_BY_SIDE = 4  # step sizes that are tried at once
 _LEAST = 15  # halvings, after which there is nothing left to try
@@ -60,7 +61,7 @@ class _Line(NamedTuple):
         """The point after a step, with the multipliers of the start."""
         iterate, change = self.start.iterate, self.move.change
         return iterate._replace(
-            states=iterate.states + size * change.states,
+            states=moved(self.problem.state_space, iterate.states, size * change.states),
             controls=self.box.inside(iterate.controls + size * change.controls, size),
             positive=iterate.positive + size * change.positive,
         )
@@ -97,9 +98,9 @@ def filter_search(
     line = _Line(problem, params, setting, start, move, box)
     trial: _Trial = _first_acceptable(line, memory)
     size = line.longest() * 0.5 ** trial.halvings.astype(start.functions.cost.dtype)
-    moved = _with_multipliers(line, size)
+    there = _with_multipliers(line, size)
     accepted = trial.acceptable & move.possible
-    found = trees.where(accepted, Place(moved, trial.functions), start)
+    found = trees.where(accepted, Place(there, trial.functions), start)
     accepted |= move.fresh
     return Search(
         place=trees.where(move.fresh, Place(start.iterate, trial.functions), found),
@@ -183,8 +184,9 @@ def _with_multipliers(line: _Line, size: Float[Array, ""]) -> Iterate:
     there = line.at(size)
     dual = iterate.dual + _longest_step(iterate.dual, change.dual, mu) * change.dual
     dual = jnp.clip(dual, mu / (_KEEP * there.positive), _KEEP * mu / there.positive)
+    costates = iterate.costates + size * change.costates
     return there._replace(
-        costates=iterate.costates + size * change.costates,
+        costates=carried(line.problem.state_space, iterate.states, there.states, costates),
         dual=jnp.where(line.setting.exists, dual, 0.0),
         equality=iterate.equality + size * change.equality,
     )

@@ -9,6 +9,7 @@ is soft an excess `over` (and for an equality one `under` as well) by which it m
 Rows are vectors [N], in the order of `Rows.flat`; positive variables are [3, N].
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -18,10 +19,12 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxmpc.lq.rows import Rows
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Scales
+from jaxmpc.spaces.space import Space
 from jaxmpc.trajectory import defects, objective
 from jaxmpc.trajectory.constraints import rows_along
 from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
+from jaxmpc.trajectory.tangent import carried, sizes_of_steps, steps_between
 
 _PUSH = 1e-2  # the least positive variable at the start
 _NOISE = 8.0  # how many roundings of a state's size are no defect
@@ -35,7 +38,7 @@ class Iterate(NamedTuple):
     states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
     positive: Float[Array, "3 N"]  # slack, over, under; 1 where there is none
-    costates: Float[Array, "T1 n"]
+    costates: Float[Array, "T1 k"]
     equality: Float[Array, " N"]  # multipliers of the equalities; 0 for inequalities
     dual: Float[Array, "3 N"]  # multipliers of the positive variables; 0 where there is none
 
@@ -44,10 +47,18 @@ class Iterate(NamedTuple):
         return self.equality + self.dual[0]
 
 
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class StaticSpace:
+    """The space of the states as a part of a solver's state, which has no arrays."""
+
+    space: Space
+
+
 class Units(NamedTuple):
     """What counts as one of each quantity: every constant of the method is meant in these."""
 
-    states: Float[Array, "1 n"]
+    states: Float[Array, "1 k"]
     controls: Float[Array, "1 m"]
     rows: Float[Array, " N"]
 
@@ -58,10 +69,22 @@ class Proximity(NamedTuple):
     weight: Float[Array, ""]
     states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
+    space: StaticSpace | None
 
     def distance(self, states, controls, units: Units):
         """What lies between, divided by the units once."""
-        return (states - self.states) / units.states, (controls - self.controls) / units.controls
+        away = steps_between(self._space(), self.states, states)
+        return away / units.states, (controls - self.controls) / units.controls
+
+    def gradient(self, states, controls, units: Units):
+        """Of the penalty, in steps of the states and in the controls."""
+        far = self.distance(states, controls, units)
+        in_steps = self.weight * far[0] / units.states
+        in_steps = carried(self._space(), self.states, states, in_steps)
+        return in_steps, self.weight * far[1] / units.controls
+
+    def _space(self) -> Space | None:
+        return None if self.space is None else self.space.space
 
 
 class Setting(NamedTuple):
@@ -97,7 +120,7 @@ class Functions(NamedTuple):
 
     cost: Float[Array, ""]
     magnitude: Float[Array, ""]  # the sum of its terms' absolute values
-    defects: Float[Array, "T n"]
+    defects: Float[Array, "T k"]
     rows: Float[Array, " N"]
 
 
@@ -106,7 +129,8 @@ def functions_at(
 ) -> Functions:
     """Evaluate them, each once."""
     rows = rows_along(problem, states, controls, params).flat()
-    size = jnp.max(jnp.abs(states), axis=0, keepdims=True)
+    size = jnp.max(jnp.abs(states), axis=0)
+    size = sizes_of_steps(problem.state_space, states[0], size)[None]
     off = _beyond_rounding(defects(problem, states, controls, params), _NOISE * size)
     return Functions(*objective(problem, states, controls, params), off, rows)
 
@@ -117,7 +141,7 @@ class Values(NamedTuple):
     cost: Float[Array, ""]  # not scaled, nor is the sum of its terms' absolute values
     magnitude: Float[Array, ""]
     penalty: Float[Array, ""]
-    defects: Float[Array, "T n"]
+    defects: Float[Array, "T k"]
     rows: Float[Array, " N"]
 
     def largest(self, units: Units) -> Float[Array, ""]:
@@ -143,7 +167,7 @@ def units_of(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Units:
 def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scales) -> Setting:
     """The problem as it stands, not scaled, and where it starts from."""
     x0 = states[0]
-    kinds = row_kinds(problem, x0, params)
+    kinds, space = row_kinds(problem, x0, params), problem.state_space
     low, high = problem.limits(x0.dtype)
     one = jnp.ones_like(x0, shape=())
     # Rows of no entries too must vary over devices as the data does (in a shard_map).
@@ -156,7 +180,7 @@ def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scale
         scale=one,
         unit=one,
         units=units_of(problem, x0, scales),
-        near=Proximity(0 * one, states, controls),
+        near=Proximity(0 * one, states, controls, space and StaticSpace(space)),
         free=low < high,
         present=kinds.present,
         inequality=inequality,
@@ -246,7 +270,7 @@ def around(
         states,
         controls,
         positive,
-        jnp.zeros_like(states),
+        jnp.zeros_like(states, shape=(len(states), setting.units.states.shape[1])),
         jnp.zeros_like(rows),
         jnp.where(exists, duals, 0.0),
     )

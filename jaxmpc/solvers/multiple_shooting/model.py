@@ -66,9 +66,8 @@ def expansion_of(
     """
     A, B, q, r = along.linearization
     weight, units = setting.near.weight, setting.units
-    far = setting.near.distance(iterate.states, iterate.controls, units)
-    q = setting.scale * q + weight * far[0] / units.states
-    r = setting.scale * r + weight * far[1] / units.controls
+    back = setting.near.gradient(iterate.states, iterate.controls, units)
+    q, r = setting.scale * q + back[0], setting.scale * r + back[1]
     stages, terminal = jax.tree.map(lambda hessian: setting.scale * hessian, along.cost)
     if along.curvature is not None:
         stages += unit_of_duals * along.curvature.stages

@@ -72,6 +72,7 @@ class Move(NamedTuple):
 def stay(iterate: Iterate) -> Move:
     """The move to a point that is to be evaluated."""
     nowhere = jax.tree.map(jnp.zeros_like, iterate)
+    nowhere = nowhere._replace(states=nowhere.costates)
     none = jnp.zeros_like(iterate.states[0, 0])
     side = jnp.zeros_like(iterate.controls, dtype=jnp.int32)
     return Move(nowhere, side, none, Merit(none, none), none, none, none, none < 0, none == 0)

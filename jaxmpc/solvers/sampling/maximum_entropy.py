@@ -27,6 +27,7 @@ from jaxmpc.trajectory import (
     scales_of,
 )
 from jaxmpc.trajectory.constraints import without_control_bounds
+from jaxmpc.trajectory.tangent import step_between
 
 _STEP_SIZES = (1.0, 0.5, 0.25, 0.0625)  # of the samples, in turn; the first are without noise
 _COOLEST = 1e-3  # the lowest temperature, in the highest
@@ -102,7 +103,8 @@ class MaximumEntropy(Sampler):
         along = derivatives(inner, states, controls, params)
         scales = scales_of(inner, params, states, controls, nominal.magnitude, along)
         stages, terminal = convexify_expansion(*along.cost, scales)
-        model = lq_model(along.linearization, stages, terminal, jnp.zeros_like(states[1:]))
+        on_path = jnp.zeros_like(along.linearization.q[1:])
+        model = lq_model(along.linearization, stages, terminal, on_path)
         proximal = _PROXIMAL * scales.cost / scales.controls**2
         found = factor(model._replace(R=model.R + jnp.diag(proximal)[None]))
         k = substitute(model, found).feedforward
@@ -117,7 +119,7 @@ class MaximumEntropy(Sampler):
 
         def law(x, stage):
             x_star, u, K, low, high = stage
-            return jnp.clip(u + K @ (x - x_star), low, high)
+            return jnp.clip(u + K @ step_between(problem.state_space, x_star, x), low, high)
 
         def sample(size, unit, e):
             u = controls + size * k + unit * jax.vmap(coloured)(found.Quu, e)

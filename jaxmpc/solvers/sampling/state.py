@@ -148,13 +148,15 @@ def solution_of(
         units = scales_of_rows(without_control_bounds(problem), x0, scales).flat()
         outside = jnp.max(rows.excess / units, initial=0.0)
     zeros = jnp.zeros_like(controls)
+    k = problem.tangent_dim(x0.shape[0])
+    costates = jnp.zeros_like(trajectory.states, shape=(problem.horizon + 1, k))
     return Solution(
         states=trajectory.states,
         controls=controls,
         cost=cost,
-        gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
-        costates=jnp.zeros_like(trajectory.states),
-        multipliers=multipliers_of_bounds(zeros, zeros, trajectory.states),
+        gains=Gains(zeros, zeros[:, :, None] * costates[:1, None]),
+        costates=costates,
+        multipliers=multipliers_of_bounds(zeros, zeros, costates),
         violations=violations(problem, trajectory.states, controls, params),
         status=status,
         iterations=steps,

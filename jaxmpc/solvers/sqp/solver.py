@@ -18,7 +18,7 @@ from jaxmpc.solution import (
     Solution,
     Status,
     multipliers_of_bounds,
-    no_violations,
+    violations_of_dynamics,
 )
 from jaxmpc.solvers.configuration import Configuration, configuration, number
 from jaxmpc.solvers.loop import RUNNING, Guess, iterations_after
@@ -128,7 +128,8 @@ class SQP(Configuration):
         inner = without_control_bounds(problem)
         scales = scales_of_guess(inner, x0, params, guess)
         ones = jax.tree.map(jnp.ones_like, scales)
-        costates, zeros = jnp.zeros_like(states), jnp.zeros_like(controls)
+        costates = jnp.zeros_like(states, shape=(len(states), problem.tangent_dim(x0.shape[0])))
+        zeros = jnp.zeros_like(controls)
         side = jnp.zeros_like(controls, dtype=jnp.int32)
         if guess.warm is not None:
             usable, of = guess.warm.usable, guess.warm.multipliers
@@ -143,12 +144,12 @@ class SQP(Configuration):
         return SQPState(
             scales=scales,
             setting=setting_of(inner, params, states, controls, ones),
-            place=Place(iterate, Functions(unknown, unknown, jnp.zeros_like(states[1:]), none)),
+            place=Place(iterate, Functions(unknown, unknown, jnp.zeros_like(costates[1:]), none)),
             findings=Findings(
                 scales=ones,
                 multipliers=BoundMultipliers(zeros, zeros),
                 residuals=Residuals(*[unknown] * 3),
-                gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(x0)[None, None]),
+                gains=Gains(zeros, zeros[:, :, None] * jnp.zeros_like(costates[:1, None])),
             ),
             move=stay(iterate),
             side=side,
@@ -187,8 +188,8 @@ class SQP(Configuration):
             states=states,
             controls=iterate.controls,
             costates=iterate.costates / state.setting.scale,
-            multipliers=multipliers_of_bounds(*found.multipliers, states),
-            violations=no_violations(states)._replace(dynamics=jnp.abs(functions.defects)),
+            multipliers=multipliers_of_bounds(*found.multipliers, iterate.costates),
+            violations=violations_of_dynamics(functions.defects),
             residuals=found.residuals,
             tolerance=jnp.zeros_like(functions.cost) + tolerance,
             scales=found.scales,

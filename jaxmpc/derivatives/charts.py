@@ -1,0 +1,64 @@
+"""Solutions on a space of states, where the rules of derivatives know ordinary numbers alone.
+
+A rule is applied in the chart around the solution: to the problem of steps from its states, which
+are constants there. What it returns then moves along the space as the steps do.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmpc.derivatives.instance import Instance
+from jaxmpc.problem import Problem
+from jaxmpc.solution import Gains, Solution
+from jaxmpc.trajectory.chart import chart
+from jaxmpc.trajectory.tangent import carried, moved, step_between
+
+
+class OnSpace(NamedTuple):
+    """What a chart changes of a solution."""
+
+    states: Float[Array, "T1 n"]
+    costates: Float[Array, "T1 k"]
+    feedback: Float[Array, "T m k"]
+
+
+def in_chart(instance: Instance, solution: Solution) -> tuple[Instance, Solution]:
+    """The instance of the steps from a solution, and the solution among them: no steps at all."""
+    steps = jnp.zeros_like(solution.costates)
+    return chart_of(instance, solution.states), dataclasses.replace(solution, states=steps)
+
+
+def chart_of(instance: Instance, states: Float[Array, "T1 n"]) -> Instance:
+    """The instance of the steps from states, which are constants."""
+    problem, x0, params, scales = instance
+    base = jax.lax.stop_gradient(states)
+    first = step_between(problem.state_space, base[0], x0)
+    return Instance(chart(problem, base), first, params, scales)
+
+
+def out_of_chart(problem: Problem, states: Float[Array, "T1 n"], inside: Solution) -> Solution:
+    """The inverse of `in_chart`, with the derivatives of the steps."""
+    given = (inside.states, inside.costates, inside.gains.feedback)
+    found = on_space(problem, states, *given)
+    gains = Gains(inside.gains.feedforward, found.feedback)
+    return dataclasses.replace(
+        inside, states=found.states, costates=found.costates, gains=gains
+    )
+
+
+def on_space(
+    problem: Problem,
+    states: Float[Array, "T1 n"],
+    steps: Float[Array, "T1 k"],
+    costates: Float[Array, "T1 k"],
+    feedback: Float[Array, "T m k"],
+) -> OnSpace:
+    """Where steps lead, and what costates and gains are there, in further steps from there."""
+    base, space = jax.lax.stop_gradient(states), problem.state_space
+    there = moved(space, base, steps)
+    rows = jax.vmap(lambda row: carried(space, base[:-1], there[:-1], row), 1, 1)
+    return OnSpace(there, carried(space, base, there, costates), rows(feedback))

@@ -1,0 +1,57 @@
+"""Steps of states, and what lives in their tangent spaces: the one place that moves states.
+
+A space of None is that of ordinary numbers.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmpc.spaces.space import Space
+
+
+def moved(
+    space: Space | None, states: Float[Array, "T1 n"], steps: Float[Array, "T1 k"]
+) -> Float[Array, "T1 n"]:
+    """The states after a step of each."""
+    return states + steps if space is None else jax.vmap(space.retract)(states, steps)
+
+
+def step_between(
+    space: Space | None, x: Float[Array, " n"], y: Float[Array, " n"]
+) -> Float[Array, " k"]:
+    """The step from one state to another."""
+    return y - x if space is None else space.difference(x, y)
+
+
+def steps_between(
+    space: Space | None, states: Float[Array, "T1 n"], others: Float[Array, "T1 n"]
+) -> Float[Array, "T1 k"]:
+    """The step from each state to the other one."""
+    return others - states if space is None else jax.vmap(space.difference)(states, others)
+
+
+def carried(
+    space: Space | None,
+    states: Float[Array, "T1 n"],
+    others: Float[Array, "T1 n"],
+    costates: Float[Array, "T1 k"],
+) -> Float[Array, "T1 k"]:
+    """Slopes in steps from the states, as slopes in further steps from other states."""
+    if space is None:
+        return costates
+
+    def along(x, y, costate):
+        _, pull = jax.vjp(lambda dy: space.difference(x, space.retract(y, dy)), 0 * costate)
+        return pull(costate)[0]
+
+    return jax.vmap(along)(states, others, costates)
+
+
+def sizes_of_steps(
+    space: Space | None, x: Float[Array, " n"], sizes: Float[Array, " n"]
+) -> Float[Array, " k"]:
+    """How far changes of those sizes, of a state's entries, lead in its directions."""
+    if space is None:
+        return sizes
+    return jnp.abs(jax.jacfwd(lambda y: space.difference(x, y))(x)) @ sizes
