@@ -7,6 +7,7 @@ from jaxmpc import (
     learning as learning,
     lq as lq,
     models as models,
+    spaces as spaces,
 )
 from jaxmpc.batch import solve_batch as solve_batch
 from jaxmpc.compilation import compiler_options as compiler_options

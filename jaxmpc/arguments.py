@@ -1,13 +1,21 @@
 """Checks of `solve`'s arguments that need no tracing."""
 
+import weakref
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxmpc.checks import check_array, check_positive, check_state, check_type
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Solution
+from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.loop import WarmStart, split_solver
+from jaxmpc.spaces.entries import OFF_SPACE, distance
 from jaxmpc.trajectory.constraints import piece_sizes
+
+_SEEN: weakref.WeakSet[Problem] = weakref.WeakSet()  # problems whose dynamics stay on their space
 
 
 def check_arguments(owner: str, problem, x0, controls, states, warm_start, solver) -> jax.Array:
@@ -20,6 +28,7 @@ def check_arguments(owner: str, problem, x0, controls, states, warm_start, solve
         check_type(owner, "warm_start", warm_start, Solution)
     horizon, m, n = problem.horizon, problem.control_dim, x0.shape[0]
     _check_state_bounds(problem, n)
+    _check_state_space(problem, n)
     check_array(owner, "controls", controls, (horizon, m), "[T, m]")
     check_array(owner, "states", states, (horizon + 1, n), "[T+1, n]")
     if warm_start is not None:
@@ -59,6 +68,55 @@ def _check_state_bounds(problem: Problem, n: int):
                 f"Problem: state_bounds ({name}) has shape {shape}; wanted a scalar, [n] = {(n,)} "
                 f"or [T, n] = {(problem.horizon, n)}, as x0 has n = {n} entries."
             )
+
+
+def _check_state_space(problem: Problem, n: int):
+    space = problem.state_space
+    if space is not None and space.dim != n:
+        raise ValueError(
+            f"Problem: state_space has dim {space.dim}, {space!r}; wanted {n}, as x0 has entries."
+        )
+
+
+def check_on_space(owner: str, problem: Problem, x0, states=None):
+    """Raise if states that are given, [..., n], are no points of the state space; not for tracers.
+
+    What is within a thousandth counts as rounding, and is projected.
+    """
+    space = problem.state_space
+    for name, given in (("x0", x0), ("states", states)):
+        if space is None or given is None or isinstance(given, Tracer):
+            continue
+        if isinstance(given, jax.Array) and not given.is_fully_addressable:
+            continue  # of other processes
+        points = jnp.asarray(np.asarray(given)).reshape(-1, space.dim)
+        far = np.asarray(jax.vmap(partial(distance, space))(points))
+        known = np.isfinite(np.asarray(points)).all(axis=1)  # what is not finite has a status
+        far = np.where(known, np.where(np.isnan(far), np.inf, far), 0.0)
+        worst = int(np.argmax(far))
+        if far[worst] > OFF_SPACE:
+            off = f"is {far[worst]:.3g} off" if np.isfinite(far[worst]) else "is no point of it"
+            raise ValueError(
+                f"{owner}: {name} must be on the state_space {space!r} (quaternions have length "
+                f"one); {np.asarray(points)[worst]} {off}."
+            )
+
+
+def refuse_off_space(owner: str, problem: Problem, solution: Solution):
+    """Raise where the dynamics of a problem were found to leave its state space; not for tracers.
+
+    Looked at once a problem: to look is to wait for the numbers.
+    """
+    status = solution.status
+    if problem.state_space is None or isinstance(status, Tracer) or problem in _SEEN:
+        return
+    if not status.is_fully_addressable:
+        return
+    if np.any(np.asarray(status) == Status.off_space):
+        raise ValueError(
+            f"{owner}: {Status.off_space.message} state_space is {problem.state_space!r}."
+        )
+    _SEEN.add(problem)
 
 
 def check_warm_start(

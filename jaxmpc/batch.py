@@ -15,8 +15,10 @@ from jaxmpc.arguments import (
     check_arguments,
     check_batch,
     check_mesh,
+    check_on_space,
     check_params_axes,
     check_warm_start,
+    refuse_off_space,
 )
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
@@ -113,6 +115,7 @@ def solve_batch(
     check_positive("jaxmpc.solve_batch", "chunk_size", chunk_size, whole=True, optional=True)
     blank = [_blank_element(given) for given in (x0s, controls, states, warm_start)]
     x0 = check_arguments("jaxmpc.solve_batch", problem, *blank, solver=solver)
+    check_on_space("jaxmpc.solve_batch", problem, x0s, states)
     check_type("jaxmpc.solve_batch", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     solver = solver or default_solver(problem)
     problem, params = close_over_static(problem, params)
@@ -135,7 +138,9 @@ def solve_batch(
     elements = _Element(jnp.asarray(x0s), own, guess)
     function = _compiled if hoisted is problem else _solve_batch
     with forward_mode_explained():
-        return function(plan, split_solver(decided(solver)), hoisted, shared, elements)
+        solution = function(plan, split_solver(decided(solver)), hoisted, shared, elements)
+    refuse_off_space("jaxmpc.solve_batch", problem, solution)
+    return solution
 
 
 def _decided(configuration: Any, sizes: tuple[int, int, int, int], platform: str) -> Any:

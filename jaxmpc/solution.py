@@ -21,6 +21,7 @@ class Status(enum.IntEnum):
     non_finite = 5
     unbounded = 6
     sampled = 7
+    off_space = 8
 
     @property
     def message(self) -> str:
@@ -51,6 +52,10 @@ _MESSAGES = {
         "Sampled: the best that was found, which need not be a minimum: its derivative is zero. A "
         "solver with derivatives may polish it: jaxmpc.Chain."
     ),
+    Status.off_space: (
+        "The dynamics lead off the state space by more than a thousandth: what they return must be "
+        "on it (quaternions of length one)."
+    ),
 }
 
 
@@ -58,7 +63,8 @@ class Gains(NamedTuple):
     """The affine policy u = u* + feedforward + feedback (x - x*) around the solution.
 
     `feedback[t]` is the derivative of the optimal u_t with respect to x_t (zero rows where a
-    bound is active; on a `state_space` x - x* is difference(x*, x)); `feedforward` is the Newton step that remains, zero at a converged solution.
+    bound is active; on a `state_space` x - x* is difference(x*, x)); `feedforward` is the Newton
+    step that remains, zero at a converged solution.
     """
 
     feedforward: Float[Array, "*b T m"]

@@ -6,11 +6,16 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.arguments import check_arguments, check_warm_start
+from jaxmpc.arguments import (
+    check_arguments,
+    check_on_space,
+    check_warm_start,
+    refuse_off_space,
+)
 from jaxmpc.checks import check_type
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
-from jaxmpc.derivatives.charts import in_chart, out_of_chart
+from jaxmpc.derivatives.charts import in_chart, out_of_chart, told_off
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
@@ -92,7 +97,9 @@ def solve(
     function = _solve_compiled if lasting else _solve
     guess = _guess_of(problem, given.x0, guesses, keys.data_of("jaxmpc.solve", key))
     with forward_mode_explained():
-        return function(adjoint, *given, guess)
+        solution = function(adjoint, *given, guess)
+    refuse_off_space("jaxmpc.solve", problem, solution)
+    return solution
 
 
 def initialize(
@@ -182,6 +189,7 @@ def _checked(
 ) -> tuple[_Given, bool]:
     """What a call was given, once that is checked, and whether to keep its program."""
     x0 = check_arguments(owner, problem, x0, *guesses, solver)
+    check_on_space(owner, problem, x0, guesses[1])
     solver = solver or default_solver(problem)
     problem, params, lasting = self_contained(problem, x0, params)
     if not at_top_level():
@@ -278,8 +286,10 @@ _finalize_compiled = compiled(
 def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solution:
     """What a solver returned, with its derivative in (problem, x0, params)."""
     rule = smoothed if adjoint.smoothing else differentiable
-    instance = Instance(*given, solution.scales)
-    if instance.problem.state_space is None:
+    problem, x0, params = given
+    instance = Instance(problem, x0, params, solution.scales)
+    if problem.state_space is None:
         return rule(adjoint, instance, solution)
+    solution = told_off(problem, params, solution)
     local, inside = in_chart(instance, solution)
-    return out_of_chart(instance.problem, solution.states, rule(adjoint, local, inside))
+    return out_of_chart(problem, solution.states, rule(adjoint, local, inside))

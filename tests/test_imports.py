@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1] / "jaxmpc"
 # lines before it, so that `batching` and `lq` know nothing of nonlinear problems and solvers.
 FLOORS = [
     ["checks", "compilation", "trees"],
-    ["batching"],
+    ["batching", "spaces"],
     ["lq.small_linalg"],
     ["lq.problem", "lq.rows"],
     ["lq.riccati"],

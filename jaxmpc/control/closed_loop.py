@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxmpc.solution import Status
 from jaxmpc.solvers import keys
+from jaxmpc.spaces.space import Space
 
 
 class Prediction(NamedTuple):
@@ -86,24 +87,33 @@ def _is_function(params) -> bool:
     return callable(params) and jax.tree_util.all_leaves([params])
 
 
-def _disturbed(noise, key, x, t):
+def space_of(controller, x0: Float[Array, " n"]) -> Space | None:
+    """That of the controller's states, if the plant has as many."""
+    space = getattr(getattr(controller, "problem", None), "state_space", None)
+    return space if space is not None and space.dim == x0.shape[0] else None
+
+
+def _disturbed(space: Space | None, noise, key, x, t):
     if noise is None:
         return x
-    key = keys.key_of(key)
+    key, k = keys.key_of(key), x.shape[0] if space is None else space.tangent_dim
     if callable(noise):
-        return x + _shaped("noise", noise(key, x, t), x)
-    return x + noise * jax.random.normal(key, x.shape, x.dtype)
+        what = "a state" if space is None else "a step"
+        step = _shaped("noise", what, noise(key, x, t), (k,), x.dtype)
+    else:
+        step = noise * jax.random.normal(key, (k,), x.dtype)
+    return x + step if space is None else space.retract(x, step)
 
 
-def _shaped(name: str, value, x: Float[Array, " n"]) -> Float[Array, " n"]:
-    """What a function of the caller's returned, as a state; an error if it is none."""
+def _shaped(name: str, what: str, value, wanted: tuple, dtype) -> Float[Array, " n"]:
+    """What a function of the caller's returned, as an array; an error if it is none."""
     shape = None if value is None else jnp.shape(value)
-    if shape != x.shape:
+    if shape != wanted:
         raise ValueError(
-            f"jaxmpc.simulate: {name} must return a state, of shape {x.shape}; got "
+            f"jaxmpc.simulate: {name} must return {what}, of shape {wanted}; got "
             f"{'None' if shape is None else shape}."
         )
-    return jnp.asarray(value, x.dtype)
+    return jnp.asarray(value, dtype)
 
 
 def _start(loop: Loop, x0, steps: int, key, delay: int, plan):
@@ -124,13 +134,14 @@ def _sample(loop: Loop, carry, inputs):
     t, pair = inputs
     of_process, of_measurement = (None, None) if pair is None else pair
     params = loop.params_at(t)
-    seen = _disturbed(loop.measurement_noise, of_measurement, x, t)
+    space = space_of(loop.controller, x)
+    seen = _disturbed(space, loop.measurement_noise, of_measurement, x, t)
     u, plan = loop.controller.step(seen, plan, params)
     acting = u
     if queue is not None:
         acting, queue = queue[0], jnp.concatenate([queue[1:], u[None]])
-    after = _shaped("plant", loop.plant(x, acting, t), x)
-    after = _disturbed(loop.process_noise, of_process, after, t)
+    after = _shaped("plant", "a state", loop.plant(x, acting, t), x.shape, x.dtype)
+    after = _disturbed(space, loop.process_noise, of_process, after, t)
     none = jnp.zeros_like(t, dtype=jnp.int32)
     kept = None
     if loop.predictions and hasattr(plan, "solution"):

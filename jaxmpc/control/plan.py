@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 from jaxmpc.problem import Problem
 from jaxmpc.problem.functions import Split, StaticTree
 from jaxmpc.solution import Solution
+from jaxmpc.trajectory.tangent import between, step_between
 
 
 class Plan(NamedTuple):
@@ -23,7 +24,7 @@ class Plan(NamedTuple):
         status: int32, a `Status`: of the last solve, or `non_finite` for a state that was not.
         iterations: int32, of the last solve.
         failures: int32, how many solves in a row could not be relied on.
-        counts: [8] int32, how often each `Status` has come about.
+        counts: [9] int32, how often each `Status` has come about.
         samples: int32, how often a plan was made or kept.
         state: [n], where the last control acts: as measured, or predicted over the delay; the
             plan's where that is not finite.
@@ -41,7 +42,7 @@ class Plan(NamedTuple):
     status: Int[Array, ""]
     iterations: Int[Array, ""]
     failures: Int[Array, ""]
-    counts: Int[Array, "8"]
+    counts: Int[Array, "9"]
     samples: Int[Array, ""]
     state: Float[Array, " n"]
     control: Float[Array, " m"]
@@ -77,9 +78,11 @@ def policy(
     solution = plan.solution
     index = jnp.minimum(stage, problem.horizon - 1)
     here, after = solution.states[index], solution.states[index + 1]
-    star = here + fraction * (after - here)
+    space = problem.state_space
+    star = between(space, here, after, fraction)
     known = jnp.all(jnp.isfinite(x)) & jnp.all(jnp.isfinite(star))
-    away = jnp.where(known, x, 0.0) - jnp.where(known, star, 0.0)
+    somewhere = problem.projected(jnp.ones_like(x))
+    away = step_between(space, *(jnp.where(known, at, somewhere) for at in (star, x)))
     lower, upper = problem.limits(x.dtype)
     u = solution.controls[index] + solution.gains.feedback[index] @ away
     return jnp.clip(u, lower[0], upper[0])
@@ -91,5 +94,5 @@ def predicted(
     """Where the model is when all pending controls have acted, each as in stage 0."""
     start = problem.times[0]
     for u in pending:
-        x = problem.dynamics(x, u, start, params)
+        x = problem.projected(problem.dynamics(x, u, start, params))
     return x

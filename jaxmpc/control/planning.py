@@ -17,6 +17,7 @@ from jaxmpc.solvers.loop import Guess, Solver, WarmStart, result_of, run
 from jaxmpc.solvers.start import first_states, starting_states
 from jaxmpc.solving import attached, default_solver
 from jaxmpc.trajectory import open_loop, rollout
+from jaxmpc.trajectory.tangent import step_between
 
 if TYPE_CHECKING:
     from jaxmpc.control.receding_horizon import RecedingHorizon
@@ -32,6 +33,7 @@ def first_plan(
 ) -> Plan:
     """The guess as a plan, which has not begun unless it is a solution."""
     problem, solver = controller.problem, solver_of(controller)
+    x0 = problem.projected(x0)
     given = jax.lax.stop_gradient((problem, x0, params))
     start = full_guess(problem, x0, guess)
     states = first_states(*given, start.controls, start)
@@ -86,6 +88,7 @@ def acting(
 
     What is not finite never meets the dynamics, whose derivative would not be either.
     """
+    x = controller.problem.projected(x)
     lost = ~jnp.all(jnp.isfinite(x))
     at = predicted(controller.problem, plan.params, _known(x, plan), plan.pending)
     lost |= ~jnp.all(jnp.isfinite(at))
@@ -189,7 +192,7 @@ def _simulated(
 
     def law(x, stage):
         x_star, u_star, K, lower, upper = stage
-        return jnp.clip(u_star + K @ (x - x_star), lower, upper)
+        return jnp.clip(u_star + K @ step_between(problem.state_space, x_star, x), lower, upper)
 
     along = (ahead.states[:-1], ahead.controls, ahead.gains.feedback, *problem.limits(x.dtype))
     states, controls, *_ = rollout(problem, x, params, law, along)

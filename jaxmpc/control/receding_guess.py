@@ -50,7 +50,7 @@ def receding_guess(
 
     Source: Diehl, Bock and Schloeder (2005) for plans that start from the ones before.
     """
-    x0 = check_state(x0)
+    x0 = problem.projected(check_state(x0))
     check_positive("jaxmpc.receding_guess", "window", window, whole=True)
     problem, params, lasting = self_contained(problem, x0, params)
     function = _compiled if lasting else _guess

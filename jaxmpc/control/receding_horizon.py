@@ -6,7 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxmpc.arguments import check_arguments, check_solver, check_warm_start
+from jaxmpc.arguments import (
+    check_arguments,
+    check_on_space,
+    check_solver,
+    check_warm_start,
+)
 from jaxmpc.checks import (
     check_array,
     check_choice,
@@ -159,6 +164,7 @@ class RecedingHorizon:
         x0 = check_arguments(
             "RecedingHorizon.init", self.problem, x0, controls, states, warm_start, self.solver
         )
+        check_on_space("RecedingHorizon.init", self.problem, x0, states)
         controller, arrays, lasting = self.contained(x0, params)
         check_warm_start("RecedingHorizon.init", controller.problem, x0, arrays, warm_start)
         shape = (self.problem.horizon, self.problem.control_dim)

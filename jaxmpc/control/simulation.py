@@ -10,9 +10,10 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from jaxmpc.checks import check_bool, check_function, check_positive, check_state
 from jaxmpc.compilation import at_top_level, compiled
-from jaxmpc.control.closed_loop import Loop, Simulation, in_python, scanned
+from jaxmpc.control.closed_loop import Loop, Simulation, in_python, scanned, space_of
 from jaxmpc.problem.functions import Split
 from jaxmpc.solvers import keys
+from jaxmpc.spaces.space import Space
 
 
 class Controller(Protocol):
@@ -73,7 +74,8 @@ def simulate(
             (see `control.window`). A pytree that can be called, such as a network, is params.
         key: a `jax.random.key`, where there is noise.
         process_noise, measurement_noise: standard deviations, a number or [n], of what is added to
-            the next state and to what the controller sees; or functions (key, x, t) -> [n].
+            the next state and to what the controller sees; or functions (key, x, t) -> [n]. Where
+            the controller's problem has a `state_space` they are steps along it, [k].
         delay: samples until a control acts on the plant; until then those do that the plan has
             pending, or zeros if it has not as many. (What a controller does about a delay is its
             own `delay`.)
@@ -97,14 +99,14 @@ def simulate(
     _check(controller, plant, steps, delay, cost)
     for name, value in (("predictions", predictions), ("jit", jit)):
         check_bool(_OWNER, name, value)
-    data = keys.data_of(_OWNER, key)
+    data, space = keys.data_of(_OWNER, key), space_of(controller, x0)
     loop = Loop(
         controller,
         plant,
         params,
         cost,
-        _noise_of("process_noise", process_noise, x0, key),
-        _noise_of("measurement_noise", measurement_noise, x0, key),
+        _noise_of("process_noise", process_noise, x0, key, space),
+        _noise_of("measurement_noise", measurement_noise, x0, key, space),
         predictions,
     )
     if not jit:
@@ -136,7 +138,7 @@ def _is_number(leaf) -> bool:
     return number and not isinstance(leaf, bool)
 
 
-def _noise_of(name: str, noise: Noise, x0, key) -> Callable | Array | None:
+def _noise_of(name: str, noise: Noise, x0, key, space: Space | None) -> Callable | Array | None:
     """A deviation as an array, a function as it is."""
     if noise is None:
         return None
@@ -150,10 +152,11 @@ def _noise_of(name: str, noise: Noise, x0, key) -> Callable | Array | None:
         raise TypeError(
             f"{_OWNER}: {name} must be numbers or a function, got {noise!r}."
         ) from error
-    if deviation.shape not in ((), x0.shape):
+    shape, size = (x0.shape, "[n]") if space is None else ((space.tangent_dim,), "[k]")
+    if deviation.shape not in ((), shape):
         raise ValueError(
-            f"{_OWNER}: {name} must be a number, [n] = {x0.shape} or a function (key, x, t) "
-            f"-> [n]; got shape {deviation.shape}."
+            f"{_OWNER}: {name} must be a number, {size} = {shape} or a function (key, x, t) "
+            f"-> {size}; got shape {deviation.shape}."
         )
     return deviation
 

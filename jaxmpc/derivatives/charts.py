@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Gains, Solution
+from jaxmpc.solution import Gains, Solution, Status
+from jaxmpc.spaces.entries import OFF_SPACE, distance
 from jaxmpc.trajectory.chart import chart
 from jaxmpc.trajectory.tangent import carried, moved, step_between
 
@@ -24,6 +25,18 @@ class OnSpace(NamedTuple):
     states: Float[Array, "T1 n"]
     costates: Float[Array, "T1 k"]
     feedback: Float[Array, "T m k"]
+
+
+def told_off(problem: Problem, params: PyTree, solution: Solution) -> Solution:
+    """The solution; if the dynamics lead off the state space on the way, it has not converged."""
+
+    def off(x, u, t):
+        return distance(problem.state_space, problem.dynamics(x, u, t, params))
+
+    farthest = jnp.max(jax.vmap(off)(solution.states[:-1], solution.controls, problem.times))
+    left = solution.converged & (farthest > OFF_SPACE)
+    status = jnp.where(left, Status.off_space, solution.status)
+    return dataclasses.replace(solution, status=status.astype(solution.status.dtype))
 
 
 def in_chart(instance: Instance, solution: Solution) -> tuple[Instance, Solution]:
@@ -45,9 +58,7 @@ def out_of_chart(problem: Problem, states: Float[Array, "T1 n"], inside: Solutio
     given = (inside.states, inside.costates, inside.gains.feedback)
     found = on_space(problem, states, *given)
     gains = Gains(inside.gains.feedforward, found.feedback)
-    return dataclasses.replace(
-        inside, states=found.states, costates=found.costates, gains=gains
-    )
+    return dataclasses.replace(inside, states=found.states, costates=found.costates, gains=gains)
 
 
 def on_space(

@@ -10,6 +10,7 @@ from jaxmpc.checks import check_state
 from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.active_rows import ActiveRows, row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.charts import in_chart
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     KKTSystem,
@@ -84,6 +85,8 @@ def gradient_diagnostics(
 
 
 def _diagnostics(instance: Instance, solution: Solution) -> GradientDiagnostics:
+    if instance.problem.state_space is not None:
+        instance, solution = in_chart(instance, solution)
     point = point_of(instance, solution)
     kkt = system_at(ImplicitAdjoint(), instance, point)
     model, free, rows = kkt[:3]

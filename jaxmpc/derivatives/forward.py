@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.checks import check_state
 from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, apply_policy
+from jaxmpc.derivatives.charts import chart_of, in_chart, on_space
 from jaxmpc.derivatives.instance import Instance, KKTPoint
 from jaxmpc.derivatives.kkt_system import (
     factor_of,
@@ -31,7 +32,7 @@ class SolutionTangent(NamedTuple):
     states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
     cost: Float[Array, ""]
-    costates: Float[Array, "T1 n"]
+    costates: Float[Array, "T1 k"]
     multipliers: Multipliers
 
 
@@ -71,6 +72,8 @@ def solution_jvp(
 
 
 def _solution_jvp(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, solution: Solution):
+    if instance.problem.state_space is not None:
+        return _on_space(adjoint, instance, instance_dot, solution)
     point = point_of(instance, solution)
     converged = solution.converged
     if adjoint.smoothing:
@@ -80,6 +83,28 @@ def _solution_jvp(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, so
     else:
         tangent = _directional(adjoint, instance, instance_dot, point)
     return apply_policy(adjoint, converged, tangent)
+
+
+def _on_space(adjoint: ImplicitAdjoint, instance: Instance, instance_dot, solution: Solution):
+    """The tangent in the chart around the solution, as one of the states."""
+    varied, constant = eqx.partition(instance, eqx.is_inexact_array)
+
+    def arrays_in_chart(varied):
+        local = chart_of(eqx.combine(varied, constant), solution.states)
+        return eqx.filter(local, eqx.is_inexact_array)
+
+    _, local_dot = jax.jvp(arrays_in_chart, (varied,), (instance_dot,))
+    local, inside = in_chart(instance, solution)
+    tangent = _solution_jvp(adjoint, local, local_dot, inside)
+
+    def outside(steps, costates):
+        feedback = jnp.zeros_like(solution.gains.feedback)
+        return on_space(instance.problem, solution.states, steps, costates, feedback)
+
+    _, moved = jax.jvp(
+        outside, (inside.states, inside.costates), (tangent.states, tangent.costates)
+    )
+    return tangent._replace(states=moved.states, costates=moved.costates)
 
 
 _compiled = compiled(

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.compilation import compiled
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution
+from jaxmpc.spaces.entries import euclidean_entries
 from jaxmpc.trajectory import objective, open_loop
 from jaxmpc.trajectory.rollout import Trajectory
 
@@ -22,6 +23,14 @@ class Case(NamedTuple):
     x0: Float[Array, " n"]
     params: PyTree
     solution: Solution
+
+    def directions(self) -> list[str]:
+        """The names of a state's directions: x[i], or dx[k] where no number is its own."""
+        space = self.problem.state_space
+        if space is None:
+            return [f"x[{i}]" for i in range(self.x0.shape[0])]
+        own = {direction: entry for entry, direction in zip(*euclidean_entries(space), strict=True)}
+        return [f"x[{own[k]}]" if k in own else f"dx[{k}]" for k in range(space.tangent_dim)]
 
 
 @compiled

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxmpc.compilation import compiled
 from jaxmpc.derivatives.active_rows import row_terms
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.charts import in_chart
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.kkt_system import lagrangian, point_of, system_at
 from jaxmpc.diagnosis.case import Case
@@ -22,7 +23,7 @@ from jaxmpc.trajectory.row_kinds import row_kinds
 class Conditions(NamedTuple):
     """The Lagrangian's gradient (with the bounds' multipliers), its LQ model, the active rows."""
 
-    in_states: Float[Array, "T1 n"]
+    in_states: Float[Array, "T1 k"]
     in_controls: Float[Array, "T m"]
     model: LQProblem
     free: Bool[Array, "T m"]
@@ -37,6 +38,8 @@ def conditions_of(case: Case) -> Conditions:
 
 
 def _conditions(instance: Instance, solution) -> Conditions:
+    if instance.problem.state_space is not None:
+        instance, solution = in_chart(instance, solution)
     point = point_of(instance, solution)
     in_states, in_controls = jax.grad(lagrangian, (1, 2))(instance, *point)
     multipliers = solution.multipliers
@@ -84,7 +87,7 @@ def largest_stationarity(case: Case, conditions: Conditions) -> str:
         "u": np.abs(conditions.in_controls) * np.asarray(scales.controls),
         "x": np.abs(conditions.in_states) * np.asarray(scales.states),
     }
-    return _largest(parts)
+    return _largest(parts, {"x": case.directions()})
 
 
 def largest_complementarity(conditions: Conditions) -> str:
@@ -92,12 +95,11 @@ def largest_complementarity(conditions: Conditions) -> str:
     return _largest({name: np.asarray(part) for name, part in conditions.products.items()})
 
 
-def _largest(parts: dict[str, np.ndarray]) -> str:
+def _largest(parts: dict[str, np.ndarray], names: dict[str, list[str]] | None = None) -> str:
     parts = {name: np.asarray(part) for name, part in parts.items() if np.size(part)}
     name = max(parts, key=lambda name: np.max(parts[name]))
     *stage, entry = (
         int(i) for i in np.unravel_index(int(np.argmax(parts[name])), parts[name].shape)
     )
-    if not stage:
-        return f"{name}[{entry}]"
-    return f"{name}[{entry}] at stage {stage[0] + name.startswith('state_')}"
+    what = (names or {}).get(name, {entry: f"{name}[{entry}]"})[entry]
+    return f"{what} at stage {stage[0] + name.startswith('state_')}" if stage else what

@@ -29,6 +29,7 @@ class Violation(NamedTuple):
     name: str  # a field of `Violations`
     row: int
     stage: int
+    direction: str  # what row of a state's bounds is about
     amount: float  # in the constraint's units
     scaled: float
 
@@ -41,7 +42,7 @@ class Violation(NamedTuple):
         """The row and the stage, in words."""
         stage = "" if self.name.startswith("terminal") else f" at stage {self.stage}"
         if self.field == "state_bounds":
-            return f"the {self.name.removeprefix('state_')} bound of x[{self.row}]{stage}"
+            return f"the {self.name.removeprefix('state_')} bound of {self.direction}{stage}"
         return f"{self.name}[{self.row}]{stage}"
 
 
@@ -62,7 +63,9 @@ def hard_violations(case: Case) -> list[Violation]:
             # Row t of these belongs to the state after it.
             later = name.startswith("state_") or name == "dynamics"
             stage = stage[0] + later if stage else problem.horizon
-            found.append(Violation(name, row, stage, float(amounts[worst]), float(scaled[worst])))
+            sizes = float(amounts[worst]), float(scaled[worst])
+            direction = case.directions()[row] if later else ""
+            found.append(Violation(name, row, stage, direction, *sizes))
     return sorted(found, key=lambda one: -one.scaled)
 
 
@@ -112,7 +115,7 @@ def _decided_by_x0(case: Case, found: list[Violation]) -> list[str]:
     B = np.asarray(
         _derivatives(problem, solution.states, solution.controls, params).linearization.B
     )[0]
-    lines = []
+    lines, names = [], case.directions()
     for one in found:
         # The largest violation need not be that of x_1: look at all of them.
         if one.field != "state_bounds":
@@ -122,8 +125,9 @@ def _decided_by_x0(case: Case, found: list[Violation]) -> list[str]:
         for row in np.flatnonzero((scaled > float(solution.tolerance)) & ~B.any(axis=1)):
             side = one.name.removeprefix("state_")
             lines.append(
-                f"x0 decides the {side} bound of x[{row}] at stage 1, by which it is violated by "
-                f"{amounts[row]:.3g}: no control has an influence on x[{row}] before stage 2. "
+                f"x0 decides the {side} bound of {names[row]} at stage 1, by which it is violated "
+                f"by {amounts[row]:.3g}: no control has an influence on {names[row]} before stage "
+                "2. "
                 "Start from another x0, or give the bound for later stages only ([T, n], infinite "
                 "in its first row)."
             )
@@ -176,7 +180,8 @@ def _price(case: Case, field: str) -> float | list[float]:
     name = next(kind.name for kind in KINDS.values() if kind.field == field)
     own = np.asarray(scales.of_rows(name))
     prices = _PRICE * horizon * float(scales.cost) / own
-    if prices.max() < _ALIKE * prices.min():
+    curved = name.startswith("state_") and case.problem.state_space is not None
+    if curved or prices.max() < _ALIKE * prices.min():
         return float(one_digit(prices.max()))
     return [float(one_digit(price)) for price in prices]
 

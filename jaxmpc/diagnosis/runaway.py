@@ -12,13 +12,15 @@ def unbounded(case: Case) -> list[str]:
     """A sentence that names the controls or states farthest away, in units of their scales."""
     solution = case.solution
     far = {}
-    for letter, values, scale in (
-        ("u", solution.controls, solution.scales.controls),
-        ("x", solution.states, solution.scales.states),
+    states = case.problem.directed(solution.states, 0.0)  # attitudes and angles cannot
+    controls = [f"u[{i}]" for i in range(case.problem.control_dim)]
+    for names, values, scale in (
+        (controls, solution.controls, solution.scales.controls),
+        (case.directions(), states, solution.scales.states),
     ):
         largest = np.max(np.abs(np.asarray(values)), axis=0)
         relative = np.where(np.isfinite(largest), largest, np.inf) / np.asarray(scale)
-        far |= {f"{letter}[{i}]": (relative[i], largest[i]) for i in range(largest.size)}
+        far |= dict(zip(names, zip(relative, largest, strict=True), strict=True))
     most = max(relative for relative, _ in far.values())
     # The controls first: states follow from them.
     running = {name: pair for name, pair in far.items() if pair[0] >= _FAR * most and pair[0] > 1}

@@ -15,12 +15,14 @@ _COSTS_APART = 1e8  # the stage costs' sum and the terminal cost
 def scales_apart(case: Case) -> list[str]:
     """Sentences that name the states, controls or costs whose sizes are far apart."""
     scales, solution = case.solution.scales, case.solution
-    lines = _apart("x", np.asarray(scales.states), np.asarray(solution.states))
-    lines += _apart("u", np.asarray(scales.controls), np.asarray(solution.controls))
+    states = case.problem.directed(solution.states, 1.0)
+    controls = [f"u[{i}]" for i in range(case.problem.control_dim)]
+    lines = _apart(case.directions(), np.asarray(scales.states), np.asarray(states))
+    lines += _apart(controls, np.asarray(scales.controls), np.asarray(solution.controls))
     return lines + _costs_apart(case)
 
 
-def _apart(letter: str, scale: np.ndarray, values: np.ndarray) -> list[str]:
+def _apart(names: list[str], scale: np.ndarray, values: np.ndarray) -> list[str]:
     # One is what an entry has of which nothing is known; it is no finding if that never moves.
     known = np.flatnonzero((scale != 1) | np.any(values != 0, axis=0))
     if not known.size:
@@ -29,7 +31,7 @@ def _apart(letter: str, scale: np.ndarray, values: np.ndarray) -> list[str]:
     if not scale[large] > _APART * scale[small]:
         return []
     return [
-        f"The scales of {letter}[{large}] ({scale[large]:.2g}) and {letter}[{small}] "
+        f"The scales of {names[large]} ({scale[large]:.2g}) and {names[small]} "
         f"({scale[small]:.2g}) differ by a factor of {scale[large] / scale[small]:.1g}: choose "
         "units in which both are near one."
     ]

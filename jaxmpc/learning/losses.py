@@ -19,6 +19,7 @@ from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.evaluation import evaluate
 from jaxmpc.solvers.loop import Solver
 from jaxmpc.trajectory import open_loop
+from jaxmpc.trajectory.tangent import steps_between
 
 
 class Outcome(NamedTuple):
@@ -51,7 +52,8 @@ class Imitation(eqx.Module):
 
     Attributes:
         problem: what the solver solves.
-        on_controls, on_states: weights; scalars, [m] and [n], or [T, m] and [T+1, n].
+        on_controls, on_states: weights; scalars, [m] and [n], or [T, m] and [T+1, n]. On a
+            `state_space` x* - x is the step from one to the other, and n the number of directions.
         params_of: (params, inputs of one example) -> params of the problem, where an example has
             its own; None: all share `params`.
         params_axes: which of the params that `params_of` makes differ between examples, as for
@@ -77,7 +79,8 @@ class Imitation(eqx.Module):
         """One solve an example."""
         solution = self.solve(params, examples, plans)
         losses = _mean_square(self.on_controls, solution.controls - examples.controls)
-        losses += _mean_square(self.on_states, solution.states - examples.states)
+        away = _steps_between(self.problem, examples.states, solution.states)
+        losses += _mean_square(self.on_states, away)
         if self.warm:
             plans = trees.where(solution.converged, solution, plans)
         return Outcome(losses, solution.converged, jax.lax.stop_gradient(plans))
@@ -199,6 +202,10 @@ class PerExample(eqx.Module):
 
     def first_plans(self, params: PyTree, examples: PyTree) -> None:
         """There is nothing to start from."""
+
+
+def _steps_between(problem: Problem, examples, states) -> Float[Array, "B T1 k"]:
+    return jax.vmap(lambda *pair: steps_between(problem.state_space, *pair))(examples, states)
 
 
 def _mean_square(weights, errors: Float[Array, "B T k"]) -> Float[Array, " B"]:

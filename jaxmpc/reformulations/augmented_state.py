@@ -5,6 +5,7 @@ import numpy as np
 
 from jaxmpc.problem import Problem
 from jaxmpc.problem.soft import Soft
+from jaxmpc.spaces.space import Euclidean, Product, Space
 
 
 def extended_bounds(caller: str, bounds, added: int):
@@ -24,6 +25,11 @@ def extended_bounds(caller: str, bounds, added: int):
         for bound in bounds
     )
     return _append(lower, added, -jnp.inf), _append(upper, added, jnp.inf)
+
+
+def extended_space(space: Space | None, added: int) -> Space | None:
+    """The `state_space` of the longer state."""
+    return None if space is None else Product(space, Euclidean(added))
 
 
 def extended_prices(soft, added: int):

@@ -29,6 +29,7 @@ from jaxmpc.reformulations.augmented_state import (
     control_bounds_with_first,
     extended_bounds,
     extended_prices,
+    extended_space,
     with_first,
 )
 from jaxmpc.reformulations.initial_state import (
@@ -83,6 +84,7 @@ def optimize_parameters(
         control_bounds=control_bounds_with_first(problem, low, high),
         state_bounds=extended_bounds("optimize_parameters", problem.state_bounds, k),
         soft=extended_prices(problem.soft, k),
+        state_space=extended_space(problem.state_space, k),
     )
 
 

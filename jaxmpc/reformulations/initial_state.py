@@ -61,6 +61,13 @@ def optimize_initial_state(
     if isinstance(state_dim, bool) or not isinstance(state_dim, int) or state_dim < 1:
         raise ValueError(f"{_OWNER}: state_dim must be an int of at least 1, got {state_dim!r}.")
 
+    if problem.state_space is not None:
+        raise ValueError(
+            f"{_OWNER}: problem has the state_space {problem.state_space!r}; the free x_0 is a "
+            "control, and controls are plain numbers. Let a first stage lead there: dynamics that "
+            "at t = 0 return the state after the step u[:k] from x0."
+        )
+
     def at_stage(name, function):
         if name == "stage_cost":
             return _StageCost(function, arrival_cost, state_dim)

@@ -22,6 +22,7 @@ from jaxtyping import Array, ArrayLike, Float
 from jaxmpc.checks import check_choice, check_not_negative, check_positive
 from jaxmpc.problem import Problem, Soft
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
+from jaxmpc.spaces.space import Euclidean, Product, Space
 
 RISKS = ("mean", "worst", "cvar")
 
@@ -79,8 +80,17 @@ def over_draws(
         return _EndRows(function, shape)
 
     terminal = _TerminalCost(problem.terminal_cost, shape, risk, float(level))
-    whole = problem.map_functions(at_stage, at_end, soft=_prices(problem.soft, draws))
+    changes = {"soft": _prices(problem.soft, draws), "state_space": _space(problem, shape)}
+    whole = problem.map_functions(at_stage, at_end, **changes)
     return dataclasses.replace(whole, terminal_cost=terminal)
+
+
+def _space(problem: Problem, shape: "_Draws") -> Space | None:
+    """That of all draws' states, each with the cost so far where the risk asks for it."""
+    space = problem.state_space
+    if space is None:
+        return None
+    return Product(*[Product(space, Euclidean(1)) if shape.with_costs else space] * shape.number)
 
 
 def augment_state(

@@ -19,7 +19,11 @@ from jaxtyping import Array, ArrayLike, Float
 from jaxmpc.costs import quadratic_form
 from jaxmpc.problem import Problem
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
-from jaxmpc.reformulations.augmented_state import extended_bounds, extended_prices
+from jaxmpc.reformulations.augmented_state import (
+    extended_bounds,
+    extended_prices,
+    extended_space,
+)
 
 
 def penalize_slew_rate(problem: Problem, weight) -> Problem:
@@ -91,6 +95,7 @@ def _on_augmented_state(problem: Problem, increments: bool) -> Problem:
         lambda _, function: _Terminal(function, m),
         state_bounds=extended_bounds("slew_rate", problem.state_bounds, m),
         soft=extended_prices(problem.soft, m),
+        state_space=extended_space(problem.state_space, m),
     )
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from jaxmpc.spaces.quaternion import UnitQuaternion
 from jaxmpc.spaces.space import Circle, Euclidean, Product
+
+OFF_SPACE = 1e-3  # the farthest from their space that states may be, and dynamics may lead
 
 
 def euclidean_entries(space: Any) -> tuple[list[int], list[int]]:
@@ -23,23 +23,18 @@ def euclidean_entries(space: Any) -> tuple[list[int], list[int]]:
     return entries, directions
 
 
-def distance(space: Any, x: np.ndarray) -> float:
-    """How far a point is from its space, in its own numbers; NaN where it has no place there."""
-    if isinstance(space, Euclidean | Circle):
-        return 0.0
-    if isinstance(space, UnitQuaternion):
-        length = float(np.linalg.norm(x))
-        return abs(length - 1) if length > 0 else float("nan")
+def distance(space: Any, x: Float[Array, " n"]) -> Float[Array, ""]:
+    """How far a point is from its space, in its own numbers; NaN where it stands for none there."""
+    if isinstance(space, Euclidean | Circle):  # any number is an angle
+        return jnp.zeros_like(x[0])
     if isinstance(space, Product):
-        parts = [
-            distance(factor, x[i : i + factor.dim])
-            for factor, (i, _) in zip(space.factors, space.starts(), strict=True)
-        ]
-        return float(np.max(parts))
-    x = jnp.asarray(x)
-    return float(jnp.max(jnp.abs(x - projected(space, x))))
+        parts = zip(space.factors, space.starts(), strict=True)
+        return jnp.max(
+            jnp.stack([distance(factor, x[i : i + factor.dim]) for factor, (i, _) in parts])
+        )
+    return jnp.max(jnp.abs(x - projected(space, x)))
 
 
-def projected(space: Any, x: Array) -> Array:
+def projected(space: Any, x: Float[Array, " n"]) -> Float[Array, " n"]:
     """The point of the space that a state stands for."""
     return space.retract(x, jnp.zeros_like(x, shape=(space.tangent_dim,)))

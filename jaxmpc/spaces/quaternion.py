@@ -1,12 +1,22 @@
 """Attitudes as unit quaternions (w, x, y, z), of Hamilton's kind."""
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-_SMALL_STEP, _SMALL_TURN = 0.25, 0.01  # squares up to which series are summed
-_TERMS = 10
+_SMALL = 1e-2  # the square of half an angle up to which these series are summed, in minus squares
+_COSINE = [1 / math.factorial(2 * k) for k in range(6)]
+_SINE = [1 / math.factorial(2 * k + 1) for k in range(6)]  # divided by the angle
+# phi / sin(phi) as a series in 1 - cos(phi), for phi up to an eighth of a turn.
+_TURN = [2**k * math.factorial(k) ** 2 / math.factorial(2 * k + 1) for k in range(13)]
+# Hamilton's product is the sum of _PRODUCT[i, j] p[i] q[j].
+_PRODUCT = np.zeros((4, 4, 4))
+for _i, _row in enumerate(((0, 1, 2, 3), (1, 0, 3, -2), (2, -3, 0, 1), (3, 2, -1, 0))):
+    for _j, _k in enumerate(_row):
+        _PRODUCT[_i, _j, abs(_k)] = -1.0 if _k < 0 or (_i == _j and _i > 0) else 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +48,8 @@ class UnitQuaternion:
 
 def multiply(p: Float[Array, "4"], q: Float[Array, "4"]) -> Float[Array, "4"]:
     """Hamilton's product of two quaternions: first q, then p, as rotations of vectors."""
-    a, b, c, d = p
-    w, x, y, z = q
-    return jnp.stack(
-        [
-            a * w - b * x - c * y - d * z,
-            a * x + b * w + c * z - d * y,
-            a * y - b * z + c * w + d * x,
-            a * z + b * y - c * x + d * w,
-        ]
-    )
+    # A sum over a table compiles several times faster than sixteen products written out.
+    return jnp.sum(_PRODUCT.astype(p.dtype) * p[:, None, None] * q[None, :, None], axis=(0, 1))
 
 
 def conjugate(q: Float[Array, "4"]) -> Float[Array, "4"]:
@@ -63,32 +65,30 @@ def rotate(q: Float[Array, "4"], v: Float[Array, "3"]) -> Float[Array, "3"]:
 
 def exponential(v: Float[Array, "3"]) -> Float[Array, "4"]:
     """The unit quaternion of a rotation vector."""
-    square = jnp.sum(v**2) / 4
-    small = square < _SMALL_STEP
+    square = jnp.sum(v**2) / 4  # of half the angle
+    small = square < _SMALL
     near = jnp.where(small, square, 0.0)
     half = jnp.sqrt(jnp.where(small, 1.0, square))
-    cosine = jnp.where(small, _series(near, 0), jnp.cos(half))
-    sine = jnp.where(small, _series(near, 1), jnp.sin(half) / half)  # over half the angle
+    cosine = jnp.where(small, _polynomial(-near, _COSINE), jnp.cos(half))
+    sine = jnp.where(small, _polynomial(-near, _SINE), jnp.sin(half) / half)
     return jnp.concatenate([cosine[None], 0.5 * sine * v])
 
 
 def logarithm(q: Float[Array, "4"]) -> Float[Array, "3"]:
-    """The rotation vector, at most pi long, of a quaternion of any length but zero."""
-    q = jnp.where(q[0] < 0, -q, q)
-    w, square = q[0], jnp.sum(q[1:] ** 2)
-    small = square < _SMALL_TURN * w**2
-    near_w = jnp.where(small, w, 1.0)
-    ratio = jnp.where(small, square, 0.0) / near_w**2
-    near = sum((-ratio) ** k / (2 * k + 1) for k in range(_TERMS)) / near_w
-    length = jnp.sqrt(jnp.where(small, 1.0, square))
-    far = jnp.arctan2(length, w) / length
-    return 2 * jnp.where(small, near, far) * q[1:]
+    """The rotation vector, at most pi long, of a quaternion of any length but zero.
+
+    2 phi / sin(phi) times the vector part, where cos(phi) = w >= 0. A quarter of phi is small
+    enough for a series, which is smooth everywhere and has no case to tell apart.
+    """
+    q = jnp.where(q[0] < 0, -q, q) / jnp.sqrt(jnp.sum(q**2))
+    half = jnp.sqrt(0.5 + 0.5 * q[0])  # its cosine
+    quarter = jnp.sqrt(0.5 + 0.5 * half)
+    return 2 * _polynomial(1 - quarter, _TURN) / (half * quarter) * q[1:]
 
 
-def _series(square: Float[Array, ""], odd: int) -> Float[Array, ""]:
-    """The cosine of the root, or (odd) the sine of it divided by it: as sums, smooth at zero."""
-    total, term = jnp.ones_like(square), jnp.ones_like(square)
-    for k in range(1, _TERMS):
-        term = -term * square / ((2 * k - 1 + odd) * (2 * k + odd))
-        total = total + term
+def _polynomial(x: Float[Array, ""], coefficients: list[float]) -> Float[Array, ""]:
+    """Its value by Horner's rule, the lowest coefficient first."""
+    total = jnp.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = coefficient + x * total
     return total

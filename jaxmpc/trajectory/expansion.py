@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.rows import Jacobian, Rows
+from jaxmpc.lq.rows import Jacobian, Rows, every_state
+from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.spaces.space import Space
 from jaxmpc.trajectory.chart import chart
 from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
 
@@ -54,45 +56,52 @@ def derivatives(
     multipliers . rows. Without duals those are not even traced: Gauss-Newton. On a space of states
     all are derivatives in steps from the trajectory.
     """
-    if problem.state_space is not None:
-        steps = jnp.zeros_like(states, shape=(len(states), problem.state_space.tangent_dim))
-        return derivatives(chart(problem, states), steps, controls, params, duals)
-    n = states.shape[1]
+    space, k = problem.state_space, problem.tangent_dim(states.shape[1])
 
-    def at_stage(z, t, costate_next, multipliers):
+    def at_stage(z, t, x, x_next, costate_next, multipliers):
         def columns(z):
             def dynamics(z):
-                return problem.dynamics(z[:n], z[n:], t, params)
+                following = problem.dynamics(place(z), z[k:], t, params)
+                return following if space is None else space.difference(x_next, following)
 
             def rows(z):
-                return stage_rows(problem, t, z[:n], z[n:], params)
+                return stage_rows(problem, t, place(z), z[k:], params)
 
-            of_cost = jax.grad(lambda z: problem.stage_cost(z[:n], z[n:], t, params))(z)
+            of_cost = jax.grad(lambda z: problem.stage_cost(place(z), z[k:], t, params))(z)
             follow, of_dynamics = _with_gradient(dynamics, z, costate_next)
             values, of_rows = _with_gradient(rows, z, multipliers)
             return (of_cost, of_dynamics, of_rows, follow, values), of_cost
 
+        def place(z):
+            return z[:k] if space is None else space.retract(x, z[:k])
+
         return jax.jacfwd(columns, has_aux=True)(z)
 
-    def at_end(x, multipliers):
-        def columns(x):
-            of_cost = jax.grad(lambda x: terminal_cost(problem, x, params))(x)
-            rows = partial(terminal_rows, problem, params=params)
-            values, of_rows = _with_gradient(rows, x, multipliers)
+    def at_end(y, x, multipliers):
+        def columns(y):
+            of_cost = jax.grad(lambda y: terminal_cost(problem, place(y), params))(y)
+            values, of_rows = _with_gradient(
+                lambda y: terminal_rows(problem, place(y), params), y, multipliers
+            )
             return (of_cost, of_rows, values), of_cost
 
-        return jax.jacfwd(columns, has_aux=True)(x)
+        def place(y):
+            return y if space is None else space.retract(x, y)
+
+        return jax.jacfwd(columns, has_aux=True)(y)
 
     costates, multipliers = duals or (None, None)
     later = None if costates is None else costates[1:]
     of_stages, of_end = (None, None) if multipliers is None else multipliers
-    z = jnp.concatenate([states[:-1], controls], axis=1)
-    (Q, F, C, J, rows), q = jax.vmap(at_stage)(z, problem.times, later, of_stages)
-    (Q_end, C_end, rows_end), q_end = at_end(states[-1], of_end)
-    gradient = jnp.concatenate([q[:, :n], q_end[None]])
+    y = states if space is None else jnp.zeros_like(states, shape=(len(states), k))
+    z = jnp.concatenate([y[:-1], controls], axis=1)
+    along = (z, problem.times, states[:-1], states[1:], later, of_stages)
+    (Q, F, C, J, rows), q = jax.vmap(at_stage)(*along)
+    (Q_end, C_end, rows_end), q_end = at_end(y[-1], states[-1], of_end)
+    gradient = jnp.concatenate([q[:, :k], q_end[None]])
     curvature = None if F is None else Hessians(F + C, C_end)
     return Derivatives(
-        Linearization(J[:, :, :n], J[:, :, n:], gradient, q[:, n:]),
+        Linearization(J[:, :, :k], J[:, :, k:], gradient, q[:, k:]),
         Hessians(Q, Q_end),
         Jacobian(rows, rows_end),
         curvature,

@@ -24,6 +24,15 @@ def step_between(
     return y - x if space is None else space.difference(x, y)
 
 
+def between(
+    space: Space | None, x: Float[Array, " n"], y: Float[Array, " n"], fraction
+) -> Float[Array, " n"]:
+    """The state some way from one to the other."""
+    if space is None:
+        return x + fraction * (y - x)
+    return space.retract(x, fraction * space.difference(x, y))
+
+
 def steps_between(
     space: Space | None, states: Float[Array, "T1 n"], others: Float[Array, "T1 n"]
 ) -> Float[Array, "T1 k"]:

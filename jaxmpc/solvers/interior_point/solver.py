@@ -105,9 +105,7 @@ class InteriorPoint(Configuration):
         return InteriorPointState(
             scales=scales,
             warm=never if guess.warm is None else never | guess.warm.usable,
-            place=Place(
-                iterate, Functions(unknown, unknown, still[1:], iterate.equality)
-            ),
+            place=Place(iterate, Functions(unknown, unknown, still[1:], iterate.equality)),
             findings=Findings(
                 scales=ones,
                 unit=one,

@@ -54,6 +54,11 @@ class StaticSpace:
 
     space: Space
 
+    @classmethod
+    def of(cls, problem: Problem) -> "StaticSpace | None":
+        """That of a problem; None for plain numbers."""
+        return None if problem.state_space is None else cls(problem.state_space)
+
 
 class Units(NamedTuple):
     """What counts as one of each quantity: every constant of the method is meant in these."""
@@ -167,7 +172,7 @@ def units_of(problem: Problem, x0: Float[Array, " n"], scales: Scales) -> Units:
 def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scales) -> Setting:
     """The problem as it stands, not scaled, and where it starts from."""
     x0 = states[0]
-    kinds, space = row_kinds(problem, x0, params), problem.state_space
+    kinds = row_kinds(problem, x0, params)
     low, high = problem.limits(x0.dtype)
     one = jnp.ones_like(x0, shape=())
     # Rows of no entries too must vary over devices as the data does (in a shard_map).
@@ -180,7 +185,7 @@ def setting_of(problem: Problem, params: PyTree, states, controls, scales: Scale
         scale=one,
         unit=one,
         units=units_of(problem, x0, scales),
-        near=Proximity(0 * one, states, controls, space and StaticSpace(space)),
+        near=Proximity(0 * one, states, controls, StaticSpace.of(problem)),
         free=low < high,
         present=kinds.present,
         inequality=inequality,
