@@ -222,8 +222,7 @@ def _on_a_device(
 
     def instance(problem, shared, element: _Element) -> tuple:
         params = eqx.combine(element.params, shared)
-        guess = full_guess(problem, element.x0, element.guess)
-        return problem, problem.projected(element.x0), params, guess
+        return problem, element.x0, params, full_guess(problem, element.x0, element.guess)
 
     adjoint = plan.adjoint
     if isinstance(adjoint, UnrolledAdjoint):

@@ -234,7 +234,7 @@ def _guess_of(problem: Problem, x0, guesses: tuple, key: Array | None) -> Guess:
 
 
 def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Solution:
-    x0, guess = problem.projected(x0), full_guess(problem, x0, guess)
+    guess = full_guess(problem, x0, guess)
     given = (problem, x0, params)
     if isinstance(adjoint, UnrolledAdjoint):
         return unroll(split.whole(), problem, x0, params, guess, adjoint.iterations)
@@ -244,12 +244,12 @@ def _solve(adjoint, split: Split, problem: Problem, x0, params, guess) -> Soluti
 
 def _initialize(split: Split, problem: Problem, x0, params, guess):
     problem, x0, params, guess = jax.lax.stop_gradient((problem, x0, params, guess))
-    x0, guess = problem.projected(x0), full_guess(problem, x0, guess)
-    return split.whole().init(problem, x0, params, guess)
+    guess = full_guess(problem, x0, guess)
+    return split.whole().init(problem, problem.projected(x0), params, guess)
 
 
 def _finalize(adjoint, split: Split, problem: Problem, x0, params, state) -> Solution:
-    solver, given = split.whole(), (problem, problem.projected(x0), params)
+    solver, given = split.whole(), (problem, x0, params)
     problem, params, state = jax.lax.stop_gradient((problem, params, state))
     try:
         solution = result_of(solver, problem, params, state)
@@ -292,4 +292,4 @@ def attached(adjoint: ImplicitAdjoint, given: tuple, solution: Solution) -> Solu
         return rule(adjoint, instance, solution)
     solution = told_off(problem, params, solution)
     local, inside = in_chart(instance, solution)
-    return out_of_chart(problem, solution.states, rule(adjoint, local, inside))
+    return out_of_chart(problem, solution, rule(adjoint, local, inside))

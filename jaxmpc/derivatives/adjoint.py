@@ -71,3 +71,15 @@ def apply_policy(adjoint: ImplicitAdjoint, converged: Bool[Array, ""], cotangent
         return cotangent
     instead = 0.0 if adjoint.on_failure == "zero" else jnp.nan
     return jax.tree.map(lambda leaf: jnp.where(converged, leaf, instead), cotangent)
+
+
+@jax.custom_vjp
+def straight_through(value, surrogate):
+    """The value, with the derivative of the surrogate."""
+    return value
+
+
+straight_through.defvjp(
+    lambda value, surrogate: (value, None),
+    lambda _, cotangent: (jax.tree.map(jnp.zeros_like, cotangent), cotangent),
+)

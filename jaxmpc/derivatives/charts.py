@@ -5,12 +5,13 @@ are constants there. What it returns then moves along the space as the steps do.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.derivatives.adjoint import straight_through
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Solution, Status
@@ -48,15 +49,18 @@ def in_chart(instance: Instance, solution: Solution) -> tuple[Instance, Solution
 def chart_of(instance: Instance, states: Float[Array, "T1 n"]) -> Instance:
     """The instance of the steps from states, which are constants."""
     problem, x0, params, scales = instance
-    base = jax.lax.stop_gradient(states)
-    first = step_between(problem.state_space, base[0], x0)
+    base = _base(problem, states)
+    # An x0 that is not finite has a derivative of zero, as it has elsewhere.
+    known = jnp.all(jnp.isfinite(x0))
+    first = step_between(problem.state_space, base[0], jnp.where(known, x0, base[0]))
     return Instance(chart(problem, base), first, params, scales)
 
 
-def out_of_chart(problem: Problem, states: Float[Array, "T1 n"], inside: Solution) -> Solution:
-    """The inverse of `in_chart`, with the derivatives of the steps."""
+def out_of_chart(problem: Problem, solution: Solution, inside: Solution) -> Solution:
+    """The inverse of `in_chart`: the solution itself, with the derivatives of the steps."""
     given = (inside.states, inside.costates, inside.gains.feedback)
-    found = on_space(problem, states, *given)
+    own = OnSpace(solution.states, solution.costates, solution.gains.feedback)
+    found: Any = straight_through(own, on_space(problem, solution.states, *given))
     gains = Gains(inside.gains.feedforward, found.feedback)
     return dataclasses.replace(inside, states=found.states, costates=found.costates, gains=gains)
 
@@ -69,7 +73,15 @@ def on_space(
     feedback: Float[Array, "T m k"],
 ) -> OnSpace:
     """Where steps lead, and what costates and gains are there, in further steps from there."""
-    base, space = jax.lax.stop_gradient(states), problem.state_space
+    base, space = _base(problem, states), problem.state_space
     there = moved(space, base, steps)
     rows = jax.vmap(lambda row: carried(space, base[:-1], there[:-1], row), 1, 1)
     return OnSpace(there, carried(space, base, there, costates), rows(feedback))
+
+
+def _base(problem: Problem, states: Float[Array, "T1 n"]) -> Float[Array, "T1 n"]:
+    """The states as constants; anything instead of what is not finite, which has no derivative."""
+    states = jax.lax.stop_gradient(states)
+    somewhere = problem.projected(jnp.ones_like(states[0]))
+    sound = jnp.all(jnp.isfinite(states), axis=1, keepdims=True)
+    return jnp.where(sound, states, somewhere[None])

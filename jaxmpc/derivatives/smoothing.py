@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxmpc.derivatives.adjoint import ImplicitAdjoint
+from jaxmpc.derivatives.adjoint import ImplicitAdjoint, straight_through
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.lq.rows import Rows
@@ -76,18 +76,6 @@ def central_path(adjoint: ImplicitAdjoint, instance: Instance, solution: Solutio
     central = run(solver, *instance[:3], jax.lax.stop_gradient(guess))
     status = jnp.where(solution.converged, central.status, solution.status)
     return _as_of_path(instance, dataclasses.replace(central, status=status))
-
-
-@jax.custom_vjp
-def straight_through(value, surrogate):
-    """The value, with the derivative of the surrogate."""
-    return value
-
-
-straight_through.defvjp(
-    lambda value, surrogate: (value, None),
-    lambda _, cotangent: (jax.tree.map(jnp.zeros_like, cotangent), cotangent),
-)
 
 
 def barrier_problem(instance: Instance, kappa: float) -> Problem:

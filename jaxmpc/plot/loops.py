@@ -7,8 +7,11 @@ import numpy as np
 
 from jaxmpc.checks import check_positive, check_type
 from jaxmpc.control import Simulation, TimingReport
+from jaxmpc.control.closed_loop import Prediction
+from jaxmpc.plot.attitudes import readable
 from jaxmpc.plot.axes import GREY, LOUD, QUIET, panels, require_matplotlib, tidy
 from jaxmpc.plot.series import labelled
+from jaxmpc.spaces import Space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +27,12 @@ _QUANTILES = ((0.05, 0.95), (0.25, 0.75))
 
 
 def plot_closed_loop(
-    simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = (), every: int = 5
+    simulation: Simulation,
+    dt: float = 1.0,
+    labels: Sequence[str] = (),
+    every: int = 5,
+    *,
+    state_space: Space | None = None,
 ) -> "Figure":
     """A closed loop, with every so many plans as thin lines, and marks where none was found.
 
@@ -33,6 +41,7 @@ def plot_closed_loop(
         dt: the length of a sample [s].
         labels: n + m names, with units: of the states, then of the controls.
         every: draws the plan of each so manyth sample, where plans were kept.
+        state_space: as for `plot_solution`.
 
     Returns:
         The figure; `figure.savefig("name.png")` keeps it.
@@ -47,15 +56,17 @@ def plot_closed_loop(
             "plot_closed_loop: simulation must be of one loop, with states [S+1, n]; got shape "
             f"{np.shape(simulation.states)}. For a batch there is plot_fan."
         )
-    columns = labelled("plot_closed_loop", simulation.states, simulation.controls, labels)
+    given = (simulation.states, simulation.controls, labels, state_space)
+    columns = labelled("plot_closed_loop", *given)
     figure, axes = panels(len(columns))
     plans = simulation.predictions
     failed = np.flatnonzero(np.asarray(simulation.failures))
-    n = np.shape(simulation.states)[1]
+    planned = None if plans is None else _planned(plans, simulation.states, state_space)
+    n = len(columns) - np.shape(simulation.controls)[1]
     for place, (axis, (label, values)) in enumerate(zip(axes, columns.items(), strict=True)):
         style = "default" if place < n else "steps-post"
-        if plans is not None:
-            kept = plans.states[..., place] if place < n else plans.controls[..., place - n]
+        if planned is not None:
+            kept = planned[place]
             for start in range(0, len(kept), every):
                 time = dt * (start + np.arange(kept.shape[1]))
                 axis.plot(time, kept[start], color=LOUD, lw=0.7, alpha=0.5, drawstyle=style)
@@ -69,12 +80,30 @@ def plot_closed_loop(
     return figure
 
 
-def plot_fan(simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = ()) -> "Figure":
+def _planned(plans: Prediction, states, state_space: Space | None) -> list[np.ndarray]:
+    """The plans' columns [S, T+1] and [S, T]; their angles begin at the turn of those that came."""
+    before = np.asarray(states)[:-1, None]
+    with_first = np.concatenate([before, np.asarray(plans.states)], axis=1)
+    came = readable(state_space, states)
+    found = []
+    for name, values in readable(state_space, with_first).items():
+        turns = np.round((came[name][:-1] - values[:, 0]) / (2 * np.pi)) if state_space else 0.0
+        found.append(values[:, 1:] + 2 * np.pi * np.reshape(turns, (-1, 1)))
+    return [*found, *np.moveaxis(np.asarray(plans.controls), -1, 0)]
+
+
+def plot_fan(
+    simulation: Simulation,
+    dt: float = 1.0,
+    labels: Sequence[str] = (),
+    *,
+    state_space: Space | None = None,
+) -> "Figure":
     """A batch of closed loops: the median, and bands that hold half and nine tenths of them.
 
     Args:
         simulation: with leaves [B, ...], as of `simulate` under `vmap`.
-        dt, labels: as for `plot_closed_loop`.
+        dt, labels, state_space: as for `plot_closed_loop`.
     """
     check_type("plot_fan", "simulation", simulation, Simulation)
     if np.ndim(simulation.states) != 3:
@@ -82,7 +111,8 @@ def plot_fan(simulation: Simulation, dt: float = 1.0, labels: Sequence[str] = ()
             "plot_fan: simulation must be of a batch, with states [B, S+1, n]; got shape "
             f"{np.shape(simulation.states)}."
         )
-    columns = labelled("plot_fan", simulation.states, simulation.controls, labels)
+    given = (simulation.states, simulation.controls, labels, state_space)
+    columns = labelled("plot_fan", *given)
     figure, axes = panels(len(columns))
     for axis, (label, values) in zip(axes, columns.items(), strict=True):
         time = dt * np.arange(np.shape(values)[1])

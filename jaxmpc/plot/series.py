@@ -5,20 +5,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmpc.plot.attitudes import readable
 from jaxmpc.plot.axes import draw_lines, panels
 from jaxmpc.solution import Solution
+from jaxmpc.spaces import Space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_solution(solution: Solution, dt: float = 1.0, labels: Sequence[str] = ()) -> "Figure":
+def plot_solution(
+    solution: Solution,
+    dt: float = 1.0,
+    labels: Sequence[str] = (),
+    *,
+    state_space: Space | None = None,
+) -> "Figure":
     """One panel for each state and each control, over time; of a batch, one line an element.
 
     Args:
         solution: of one problem, or of a batch of them.
         dt: the length of a step [s].
         labels: n + m names, with units: of the states, then of the controls.
+        state_space: that of the problem: its angles are drawn without jumps, its quaternions as
+            three angles (so that n is less).
 
     Returns:
         The figure; `figure.savefig("name.png")` keeps it.
@@ -26,17 +36,20 @@ def plot_solution(solution: Solution, dt: float = 1.0, labels: Sequence[str] = (
     Raises:
         ImportError: without matplotlib. ValueError: a wrong number of labels.
     """
-    return plot_series(labelled("plot_solution", solution.states, solution.controls, labels), dt)
+    given = (solution.states, solution.controls, labels, state_space)
+    return plot_series(labelled("plot_solution", *given), dt)
 
 
-def labelled(owner: str, states, controls, labels: Sequence[str]) -> dict[str, np.ndarray]:
+def labelled(
+    owner: str, states, controls, labels: Sequence[str], state_space: Space | None = None
+) -> dict[str, np.ndarray]:
     """The columns of states and controls by their names; x[0] .. and u[0] .. without labels."""
-    states, controls = np.asarray(states), np.asarray(controls)
-    n, m = states.shape[-1], controls.shape[-1]
-    labels = list(labels) or [f"x[{i}]" for i in range(n)] + [f"u[{j}]" for j in range(m)]
+    own, controls = readable(state_space, states), np.asarray(controls)
+    n, m = len(own), controls.shape[-1]
+    labels = list(labels) or [*own, *(f"u[{j}]" for j in range(m))]
     if len(labels) != n + m:
         raise ValueError(f"{owner}: got {len(labels)} labels; wanted n + m = {n + m}.")
-    columns = [*np.moveaxis(states, -1, 0), *np.moveaxis(controls, -1, 0)]
+    columns = [*own.values(), *np.moveaxis(controls, -1, 0)]
     return dict(zip(labels, columns, strict=True))
 
 

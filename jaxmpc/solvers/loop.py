@@ -113,7 +113,7 @@ class Driver(NamedTuple):
 
     def init(self, problem: Problem, x0, params: PyTree, guess: Guess) -> Progress:
         """The solver's first state."""
-        state = self.solver.init(problem, x0, params, guess)
+        state = self.solver.init(problem, problem.projected(x0), params, guess)
         return self._judged(state, jnp.zeros_like(x0, shape=(), dtype=jnp.int32))
 
     def step(self, problem: Problem, params: PyTree, progress: Progress) -> Progress:

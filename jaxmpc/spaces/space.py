@@ -80,8 +80,8 @@ class Circle:
     `Euclidean(1)`.
     """
 
-    dim: int = dataclasses.field(default=1, init=False)
-    tangent_dim: int = dataclasses.field(default=1, init=False)
+    dim: int = dataclasses.field(default=1, init=False, repr=False)
+    tangent_dim: int = dataclasses.field(default=1, init=False, repr=False)
 
     def retract(self, x: Float[Array, "1"], dx: Float[Array, "1"]) -> Float[Array, "1"]:
         """x + dx within [-pi, pi]."""

@@ -62,8 +62,8 @@ def _prices(problem: Problem, n: int):
 
 @pytree_function
 class _Stage(PytreeFunction):
-    function: Callable
-    base: Float[Array, "T1 n"]
+    function: Any
+    base: Any  # [T+1, n]
     space: Any = static()
 
     def __call__(self, y, u, t, params):
@@ -79,8 +79,8 @@ class _Dynamics(_Stage):
 
 @pytree_function
 class _End(PytreeFunction):
-    function: Callable
-    base: Float[Array, " n"]
+    function: Any
+    base: Any  # [n]
     space: Any = static()
 
     def __call__(self, y, params):

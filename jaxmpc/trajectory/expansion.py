@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.lq.problem import LQProblem
-from jaxmpc.lq.rows import Jacobian, Rows, every_state
-from jaxmpc.lq.small_linalg import stagewise_transposed
+from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem, terminal_cost
 from jaxmpc.spaces.space import Space
 from jaxmpc.trajectory.chart import chart
@@ -56,37 +55,35 @@ def derivatives(
     multipliers . rows. Without duals those are not even traced: Gauss-Newton. On a space of states
     all are derivatives in steps from the trajectory.
     """
-    space, k = problem.state_space, problem.tangent_dim(states.shape[1])
+    space, n = problem.state_space, states.shape[1]
+    k = problem.tangent_dim(n)
 
     def at_stage(z, t, x, x_next, costate_next, multipliers):
+        def dynamics(w):
+            following = problem.dynamics(w[:n], w[n:], t, params)
+            return following if space is None else space.difference(x_next, following)
+
+        def rows(w):
+            return stage_rows(problem, t, w[:n], w[n:], params)
+
         def columns(z):
-            def dynamics(z):
-                following = problem.dynamics(place(z), z[k:], t, params)
-                return following if space is None else space.difference(x_next, following)
-
-            def rows(z):
-                return stage_rows(problem, t, place(z), z[k:], params)
-
-            of_cost = jax.grad(lambda z: problem.stage_cost(place(z), z[k:], t, params))(z)
-            follow, of_dynamics = _with_gradient(dynamics, z, costate_next)
-            values, of_rows = _with_gradient(rows, z, multipliers)
+            w, pull = _entries(space, x, z)
+            of_cost = jax.grad(lambda w: problem.stage_cost(w[:n], w[n:], t, params))(w)
+            follow, of_dynamics = _with_gradient(dynamics, w, costate_next)
+            values, of_rows = _with_gradient(rows, w, multipliers)
+            of_cost, of_dynamics, of_rows = pull((of_cost, of_dynamics, of_rows))
             return (of_cost, of_dynamics, of_rows, follow, values), of_cost
-
-        def place(z):
-            return z[:k] if space is None else space.retract(x, z[:k])
 
         return jax.jacfwd(columns, has_aux=True)(z)
 
     def at_end(y, x, multipliers):
         def columns(y):
-            of_cost = jax.grad(lambda y: terminal_cost(problem, place(y), params))(y)
-            values, of_rows = _with_gradient(
-                lambda y: terminal_rows(problem, place(y), params), y, multipliers
-            )
+            w, pull = _entries(space, x, y)
+            of_cost = jax.grad(lambda x: terminal_cost(problem, x, params))(w)
+            rows = partial(terminal_rows, problem, params=params)
+            values, of_rows = _with_gradient(rows, w, multipliers)
+            of_cost, of_rows = pull((of_cost, of_rows))
             return (of_cost, of_rows, values), of_cost
-
-        def place(y):
-            return y if space is None else space.retract(x, y)
 
         return jax.jacfwd(columns, has_aux=True)(y)
 
@@ -106,6 +103,24 @@ def derivatives(
         Jacobian(rows, rows_end),
         curvature,
     )
+
+
+def _entries(space: Space | None, x, z):
+    """The entries [x; u] after a step [dx; u], and how gradients in them become those in the step.
+
+    Several gradients at once: the step's own curvature is in the program a single time.
+    """
+    if space is None:
+        return z, lambda gradients: gradients
+    k = space.tangent_dim
+    w, pull = jax.vjp(lambda z: jnp.concatenate([space.retract(x, z[:k]), z[k:]]), z)
+
+    def together(gradients):
+        leaves, structure = jax.tree.flatten(gradients)
+        pulled = jax.vmap(pull)(jnp.stack(leaves))[0]
+        return jax.tree.unflatten(structure, list(pulled))
+
+    return w, together
 
 
 def _with_gradient(function, z, weights):

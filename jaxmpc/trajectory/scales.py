@@ -14,7 +14,6 @@ from jaxmpc.problem.kinds import KINDS, Kind
 from jaxmpc.solution import Scales
 from jaxmpc.trajectory.constraints import join, piece_sizes, split
 from jaxmpc.trajectory.expansion import Derivatives, Linearization
-from jaxmpc.trajectory.tangent import sizes_of_steps
 
 _FUNCTIONS = [kind.name for kind in KINDS.values() if not kind.is_bound]
 _TIME_TO_MOVE = 0.2  # the part of the horizon that counts when states are reached by controls
@@ -64,7 +63,7 @@ def scales_of(
     cost = _or_one(_OF_MEAN * jnp.maximum(total, by_moves) / (problem.horizon + 1))
     least_cost = _OF_MEAN * jnp.maximum(_LEAST_FALL * total, by_moves) / (problem.horizon + 1)
     in_states = jnp.mean(jnp.sqrt(jnp.abs(states)), axis=0) ** 2  # few large ones do not decide it
-    in_states = sizes_of_steps(problem.state_space, states[0], in_states)
+    in_states = problem.directed(in_states, 1.0)  # an angle, an attitude: a radian
     reach = _reach(along.linearization, jnp.where(jnp.isfinite(in_controls), in_controls, 0.0))
     in_states = jnp.maximum(in_states, jnp.where(jnp.isfinite(reach), reach, 0.0))
     rows = {name: jnp.ones_like(states[0, :1]) for name in _FUNCTIONS}

@@ -4,7 +4,6 @@ A space of None is that of ordinary numbers.
 """
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmpc.spaces.space import Space
@@ -55,12 +54,3 @@ def carried(
         return pull(costate)[0]
 
     return jax.vmap(along)(states, others, costates)
-
-
-def sizes_of_steps(
-    space: Space | None, x: Float[Array, " n"], sizes: Float[Array, " n"]
-) -> Float[Array, " k"]:
-    """How far changes of those sizes, of a state's entries, lead in its directions."""
-    if space is None:
-        return sizes
-    return jnp.abs(jax.jacfwd(lambda y: space.difference(x, y))(x)) @ sizes

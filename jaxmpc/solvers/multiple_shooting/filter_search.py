@@ -66,9 +66,8 @@ class _Line(NamedTuple):
             positive=iterate.positive + size * change.positive,
         )
 
-    def functions(self, size) -> Functions:
-        """The values of the problem's functions there."""
-        there = self.at(size)
+    def functions(self, there: Iterate) -> Functions:
+        """The values of the problem's functions at such a point."""
         return functions_at(self.problem, self.params, there.states, there.controls)
 
 
@@ -124,7 +123,8 @@ def _first_acceptable(line: _Line, memory: Filter) -> _Trial:
     now = Merit(move.now.violation, move.now.objective + move.price_of_residuals)
 
     def measured(size):
-        functions, there = line.functions(size), line.at(size)
+        there = line.at(size)
+        functions = line.functions(there)
         values = values_of(line.setting, there, functions)
         merit = merit_of(values, there, line.setting, move.mu)
         worth = jnp.sum(prices * values.defects) + jnp.sum(of_rows * values.rows)
@@ -162,7 +162,8 @@ def _backward(residuals, cotangent):
 
     def functions(varied):
         line = eqx.combine(varied, constant)
-        return line.functions(line.longest() * 0.5 ** halvings.astype(line.move.mu.dtype))
+        size = line.longest() * 0.5 ** halvings.astype(line.move.mu.dtype)
+        return line.functions(line.at(size))
 
     _, pull = jax.vjp(functions, varied)
     return *pull(cotangent.functions), jax.tree.map(lambda _: None, memory)

@@ -24,7 +24,7 @@ from jaxmpc.trajectory import defects, objective
 from jaxmpc.trajectory.constraints import rows_along
 from jaxmpc.trajectory.row_kinds import row_kinds
 from jaxmpc.trajectory.scales import scales_of_rows
-from jaxmpc.trajectory.tangent import carried, sizes_of_steps, steps_between
+from jaxmpc.trajectory.tangent import carried, steps_between
 
 _PUSH = 1e-2  # the least positive variable at the start
 _NOISE = 8.0  # how many roundings of a state's size are no defect
@@ -134,8 +134,7 @@ def functions_at(
 ) -> Functions:
     """Evaluate them, each once."""
     rows = rows_along(problem, states, controls, params).flat()
-    size = jnp.max(jnp.abs(states), axis=0)
-    size = sizes_of_steps(problem.state_space, states[0], size)[None]
+    size = problem.directed(jnp.max(jnp.abs(states), axis=0, keepdims=True), 1.0)
     off = _beyond_rounding(defects(problem, states, controls, params), _NOISE * size)
     return Functions(*objective(problem, states, controls, params), off, rows)
 
