@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmpc.spaces.quaternion import UnitQuaternion, multiply
 from jaxmpc.spaces.space import Circle, Euclidean, Product
 
 OFF_SPACE = 1e-3  # the farthest from their space that states may be, and dynamics may lead
@@ -21,6 +22,21 @@ def euclidean_entries(space: Any) -> tuple[list[int], list[int]]:
             entries += [i + entry for entry in own[0]]
             directions += [j + direction for direction in own[1]]
     return entries, directions
+
+
+def short_step(space: Any, x: Float[Array, " n"], dx: Float[Array, " k"]) -> Float[Array, " n"]:
+    """What `retract` is to second order, from a point on the space: all that an expansion needs.
+
+    The exponential of a quaternion makes an expansion twice as slow as its first terms do.
+    """
+    if isinstance(space, Product):
+        parts = zip(space.factors, space.starts(), strict=True)
+        steps = [short_step(f, x[i : i + f.dim], dx[j : j + f.tangent_dim]) for f, (i, j) in parts]
+        return jnp.concatenate(steps)
+    if isinstance(space, UnitQuaternion):
+        turn = jnp.concatenate([1 - jnp.sum(dx**2, keepdims=True) / 8, dx / 2])
+        return multiply(x, turn)
+    return x + dx if isinstance(space, Euclidean | Circle) else space.retract(x, dx)
 
 
 def distance(space: Any, x: Float[Array, " n"]) -> Float[Array, ""]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem, terminal_cost
+from jaxmpc.spaces.entries import short_step
 from jaxmpc.spaces.space import Space
 from jaxmpc.trajectory.chart import chart
 from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
@@ -59,9 +60,18 @@ def derivatives(
     k = problem.tangent_dim(n)
 
     def at_stage(z, t, x, x_next, costate_next, multipliers):
-        def dynamics(w):
-            following = problem.dynamics(w[:n], w[n:], t, params)
-            return following if space is None else space.difference(x_next, following)
+        def following(w):
+            return problem.dynamics(w[:n], w[n:], t, params)
+
+        if space is None:
+            dynamics = following
+        else:
+            # The difference's own curvature is next to nothing where the states follow.
+            there = following(jnp.concatenate([x, z[k:]]))
+            _, in_steps = jax.linearize(partial(space.difference, x_next), there)
+
+            def dynamics(w):
+                return in_steps(following(w))
 
         def rows(w):
             return stage_rows(problem, t, w[:n], w[n:], params)
@@ -113,7 +123,7 @@ def _entries(space: Space | None, x, z):
     if space is None:
         return z, lambda gradients: gradients
     k = space.tangent_dim
-    w, pull = jax.vjp(lambda z: jnp.concatenate([space.retract(x, z[:k]), z[k:]]), z)
+    w, pull = jax.vjp(lambda z: jnp.concatenate([short_step(space, x, z[:k]), z[k:]]), z)
 
     def together(gradients):
         leaves, structure = jax.tree.flatten(gradients)
