@@ -53,8 +53,8 @@ _MESSAGES = {
         "solver with derivatives may polish it: jaxmpc.Chain."
     ),
     Status.off_space: (
-        "The dynamics lead off the state space by more than a thousandth: what they return must be "
-        "on it (quaternions of length one)."
+        "The dynamics lead off the state space by more than a twentieth: what they return must be "
+        "on it (quaternions of length one), and an integrator's steps short enough to stay near."
     ),
 }
 

@@ -15,7 +15,7 @@ from jaxmpc.derivatives.adjoint import straight_through
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Gains, Solution, Status
-from jaxmpc.spaces.entries import OFF_SPACE, distance
+from jaxmpc.spaces.entries import LEAVES_SPACE, distance
 from jaxmpc.trajectory.chart import chart
 from jaxmpc.trajectory.tangent import carried, moved, step_between
 
@@ -35,7 +35,7 @@ def told_off(problem: Problem, params: PyTree, solution: Solution) -> Solution:
         return distance(problem.state_space, problem.dynamics(x, u, t, params))
 
     farthest = jnp.max(jax.vmap(off)(solution.states[:-1], solution.controls, problem.times))
-    left = solution.converged & (farthest > OFF_SPACE)
+    left = solution.converged & (farthest > LEAVES_SPACE)
     status = jnp.where(left, Status.off_space, solution.status)
     return dataclasses.replace(solution, status=status.astype(solution.status.dtype))
 

@@ -54,6 +54,7 @@ from jaxmpc.models.systems.pendulum import (
 from jaxmpc.models.systems.quadrotor import (
     PLANAR_QUADROTOR as PLANAR_QUADROTOR,
     QUADROTOR as QUADROTOR,
+    QUADROTOR_SPACE as QUADROTOR_SPACE,
     planar_quadrotor as planar_quadrotor,
     quadrotor as quadrotor,
     quadrotor_state as quadrotor_state,

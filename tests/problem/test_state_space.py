@@ -79,12 +79,11 @@ def outcomes(theta, adjoint=ImplicitAdjoint(), solver=TIGHT):
             jnp.sum(weights * jnp.cos(s.costates)),
             jnp.sum(s.multipliers.upper * weights[1:]),
             jnp.sum(s.multipliers.terminal_equality**2),
-            jnp.sum(weights[:5, :, None] * s.gains.feedback[:5]),
         ]
     )
 
 
-THETA = np.concatenate([PARAMS["inertia"], X0, [0.6]])
+THETA = np.concatenate([PARAMS["inertia"], X0, [1.0]])
 
 
 def along(free):
@@ -100,12 +99,30 @@ def test_gradients_are_those_of_differences():
     np.testing.assert_allclose(found / size, differences.T / size, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_gradients_of_gains_are_those_of_differences():
+    def some(inertia):
+        params = {**PARAMS, "inertia": inertia}
+        return jaxmpc.solve(slew(), X0, params, solver=TIGHT).gains.feedback[3]
+
+    inertia = jnp.asarray(PARAMS["inertia"])
+    found = jax.jit(jax.jacrev(some))(inertia)
+    differences = reference.central_difference(jax.jit(jax.vmap(some)), inertia, 2e-3)
+    np.testing.assert_allclose(found, np.moveaxis(differences, 0, -1), atol=1e-6)
+
+
 def test_a_gradient_in_x0_is_along_the_space():
     """There is none across: a longer quaternion is the same attitude."""
-    slope = jax.jit(jax.jacrev(outcomes))(jnp.asarray(THETA))[:, 3:10]
-    np.testing.assert_allclose(slope[:, :4] @ X0[:4], 0.0, atol=1e-9)
+
+    def cost(x0):
+        return jaxmpc.solve(slew(), x0, PARAMS).cost
+
+    slope = jax.jit(jax.grad(cost))(jnp.asarray(X0))
+    assert np.linalg.norm(slope[:4]) > 0.1
+    np.testing.assert_allclose(slope[:4] @ X0[:4], 0.0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_differences():
     def slopes(free):
         return jax.jacrev(lambda free: outcomes(along(free))[:4])(free)
@@ -120,6 +137,7 @@ def test_second_derivatives_are_those_of_differences():
     np.testing.assert_allclose(found / size, wanted / size, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 1e-2])
 def test_forward_mode_is_reverse_mode(smoothing):
     adjoint = ImplicitAdjoint(smoothing=smoothing)
@@ -150,6 +168,7 @@ def test_forward_mode_is_reverse_mode(smoothing):
         np.testing.assert_allclose(forward, reverse, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.slow
 def test_smoothed_gradients_are_those_of_the_ambient_problem():
     """Of the controls, which are the same numbers in both."""
 
@@ -163,6 +182,7 @@ def test_smoothed_gradients_are_those_of_the_ambient_problem():
     np.testing.assert_allclose(slope(SPACE), slope(None), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_unrolled_iterations_have_the_same_gradient():
     def cost(inertia, adjoint):
         params = {**PARAMS, "inertia": inertia}
@@ -185,13 +205,13 @@ def rate_limited(limit, **more):
 
 
 def too_fast(x, u, t, params):
-    return jnp.concatenate([x[4:] - 0.5, -0.5 - x[4:]])
+    return jnp.concatenate([x[4:] - 0.4, -0.4 - x[4:]])
 
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_bounds_of_plain_numbers_hold(soft):
     """They are the same as an inequality, and their multipliers are where the rates are."""
-    limit = np.full(3, 0.5)
+    limit = np.full(3, 0.4)
     price = np.array([9.0] * 4 + [0.3, 1.0, 2.0])
     prices = {"soft": {"state_bounds": jaxmpc.Soft(price)}} if soft else {}
     rows = {"soft": {"stage_inequality": jaxmpc.Soft(np.tile(price[4:], 2))}} if soft else {}
@@ -206,16 +226,17 @@ def test_bounds_of_plain_numbers_hold(soft):
     np.testing.assert_allclose(
         upper[:-1, 3:], wanted.multipliers.stage_inequality[1:, :3], atol=1e-5
     )
-    over = np.max(np.abs(found.states[:, 4:])) - 0.5
+    over = np.max(np.abs(found.states[:, 4:])) - 0.4
     assert over > 1e-2 if soft else over < 1e-7
 
 
+@pytest.mark.slow
 def test_gradients_in_bounds_of_states():
     def cost_and_turn(limit):
         s = jaxmpc.solve(rate_limited(limit), X0, PARAMS, solver=TIGHT)
         return jnp.stack([s.cost, jnp.sum(s.controls[2] ** 2), jnp.sum(s.multipliers.state_upper)])
 
-    limit = np.array([0.5, 0.45, 0.4])
+    limit = np.array([0.4, 0.3, 0.4])
     found = jax.jit(jax.jacrev(cost_and_turn))(jnp.asarray(limit))
     differences = reference.central_difference(jax.jit(jax.vmap(cost_and_turn)), limit, 1e-4)
     size = np.maximum(1.0, np.abs(differences.T))
@@ -479,7 +500,7 @@ def test_what_is_traced_is_projected(best):
 
 def leaving(x, u, t, params):
     after = dynamics(x, u, t, params)
-    return after * jnp.array([1.02] * 4 + [1.0] * 3)
+    return after * jnp.array([1.1] * 4 + [1.0] * 3)
 
 
 def test_dynamics_that_leave_the_space_are_found_out():

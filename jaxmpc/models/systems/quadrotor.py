@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxmpc.models.arguments import Params, arguments
+from jaxmpc.spaces import Euclidean, Product, UnitQuaternion
 
 PLANAR_QUADROTOR = {"mass": 0.486, "inertia": 0.00383, "arm_length": 0.25, "gravity": 9.81}
 QUADROTOR = {
@@ -15,6 +16,7 @@ QUADROTOR = {
     "drag_torque": 0.0245,
     "gravity": 9.81,
 }
+QUADROTOR_SPACE = Product(Euclidean(3), UnitQuaternion(), Euclidean(6))  # of `quadrotor`'s states
 
 
 def planar_quadrotor(
@@ -53,7 +55,8 @@ def quadrotor(
 
     State: (position r [m], quaternion q = (w, x, y, z) from body to world, velocity in the world
     [m/s], angular velocity omega in the body [rad/s]). The quaternion is not normalised, nor is
-    R(q) of a longer one: an integrator drifts off the unit sphere at its own order.
+    R(q) of a longer one: an integrator drifts off the unit sphere at its own order. With
+    `state_space=models.QUADROTOR_SPACE` a problem keeps it there.
     Control: thrusts [N]; m g / 4 each hovers. Parameters: mass m [kg], inertia_x, inertia_y,
     inertia_z (J) [kg m^2], arm_length L [m], drag_torque k [m], gravity g [m/s^2].
     Differentiable in x, u and params.

@@ -1,0 +1,1 @@
+"""States on manifolds: beside IPOPT, and beside the same problems in ambient numbers."""
