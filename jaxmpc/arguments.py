@@ -96,9 +96,10 @@ def check_on_space(owner: str, problem: Problem, x0, states=None):
         worst = int(np.argmax(far))
         if far[worst] > OFF_SPACE:
             off = f"is {far[worst]:.3g} off" if np.isfinite(far[worst]) else "is no point of it"
+            point = np.array2string(np.asarray(points)[worst], precision=4, max_line_width=10**6)
             raise ValueError(
                 f"{owner}: {name} must be on the state_space {space!r} (quaternions have length "
-                f"one); {np.asarray(points)[worst]} {off}."
+                f"one); {point} {off}."
             )
 
 

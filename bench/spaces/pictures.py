@@ -20,7 +20,7 @@ _ARM = spaces.Product(spaces.Circle(), spaces.Circle(), spaces.Euclidean(2))
 def flip() -> jaxmpc.Solution:
     """From upside down to level hovering, at the same place."""
     space = models.QUADROTOR_SPACE
-    level = models.quadrotor_state([0.0, 0.0, 0.0])
+    level = models.quadrotor_state(jnp.zeros(3))
     problem = jaxmpc.Problem(
         integrators.rk4(models.quadrotor, 0.025),
         lambda x, u, t, _: 0.02 * jnp.sum((u - 1.23) ** 2) + 0.02 * jnp.sum(x[7:] ** 2),

@@ -50,8 +50,8 @@ def chart_of(instance: Instance, states: Float[Array, "T1 n"]) -> Instance:
     """The instance of the steps from states, which are constants."""
     problem, x0, params, scales = instance
     base = _base(problem, states)
-    # An x0 that is not finite has a derivative of zero, as it has elsewhere.
-    known = jnp.all(jnp.isfinite(x0))
+    # An x0 that is no point of the space has a derivative of zero, as one that is not finite.
+    known = jnp.all(jnp.isfinite(problem.projected(jax.lax.stop_gradient(x0))))
     first = step_between(problem.state_space, base[0], jnp.where(known, x0, base[0]))
     return Instance(chart(problem, base), first, params, scales)
 

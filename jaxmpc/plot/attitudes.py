@@ -85,7 +85,7 @@ def plot_attitudes(
         axis.plot(*np.asarray(positions, float).T, color="0.6", lw=1.0)
     low, high = places.min(axis=0) - length, places.max(axis=0) + length
     axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axis.set_box_aspect(high - low)
+    axis.set_box_aspect(high - low, zoom=0.85)
     labels = ("", "", "") if positions is None else ("x", "y", "z")
     axis.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2])
     if positions is None:
