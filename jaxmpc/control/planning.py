@@ -88,9 +88,9 @@ def acting(
 
     What is not finite never meets the dynamics, whose derivative would not be either.
     """
-    x = controller.problem.projected(x)
     lost = ~jnp.all(jnp.isfinite(x))
-    at = predicted(controller.problem, plan.params, _known(x, plan), plan.pending)
+    x = controller.problem.projected(_known(x, plan))
+    at = predicted(controller.problem, plan.params, x, plan.pending)
     lost |= ~jnp.all(jnp.isfinite(at))
     return jnp.where(lost, _expected(plan), at), lost
 

@@ -41,7 +41,12 @@ def told_off(problem: Problem, params: PyTree, solution: Solution) -> Solution:
 
 
 def in_chart(instance: Instance, solution: Solution) -> tuple[Instance, Solution]:
-    """The instance of the steps from a solution, and the solution among them: no steps at all."""
+    """The instance of the steps from a solution, and the solution among them: no steps at all.
+
+    As they are where states are plain numbers.
+    """
+    if instance.problem.state_space is None:
+        return instance, solution
     steps = jnp.zeros_like(solution.costates)
     return chart_of(instance, solution.states), dataclasses.replace(solution, states=steps)
 

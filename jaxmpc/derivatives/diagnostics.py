@@ -85,8 +85,7 @@ def gradient_diagnostics(
 
 
 def _diagnostics(instance: Instance, solution: Solution) -> GradientDiagnostics:
-    if instance.problem.state_space is not None:
-        instance, solution = in_chart(instance, solution)
+    instance, solution = in_chart(instance, solution)
     point = point_of(instance, solution)
     kkt = system_at(ImplicitAdjoint(), instance, point)
     model, free, rows = kkt[:3]

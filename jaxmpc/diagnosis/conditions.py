@@ -38,8 +38,7 @@ def conditions_of(case: Case) -> Conditions:
 
 
 def _conditions(instance: Instance, solution) -> Conditions:
-    if instance.problem.state_space is not None:
-        instance, solution = in_chart(instance, solution)
+    instance, solution = in_chart(instance, solution)
     point = point_of(instance, solution)
     in_states, in_controls = jax.grad(lagrangian, (1, 2))(instance, *point)
     multipliers = solution.multipliers

@@ -120,17 +120,11 @@ class Product:
 
     def retract(self, x: Float[Array, " n"], dx: Float[Array, " k"]) -> Float[Array, " n"]:
         """The factors' steps, each by itself."""
-        starts = self.starts()
-        return self._joined(
-            lambda f, i, j: f.retract(x[i : i + f.dim], dx[j : j + f.tangent_dim]), starts
-        )
+        return self._joined(lambda f, i, j: f.retract(x[i : i + f.dim], dx[j : j + f.tangent_dim]))
 
     def difference(self, x: Float[Array, " n"], y: Float[Array, " n"]) -> Float[Array, " k"]:
         """The factors' differences, each by itself."""
-        starts = self.starts()
-        return self._joined(
-            lambda f, i, _: f.difference(x[i : i + f.dim], y[i : i + f.dim]), starts
-        )
+        return self._joined(lambda f, i, _: f.difference(x[i : i + f.dim], y[i : i + f.dim]))
 
     def starts(self) -> list[tuple[int, int]]:
         """Where each factor's numbers and directions begin."""
@@ -138,8 +132,8 @@ class Product:
         tangents = np.cumsum([0, *(factor.tangent_dim for factor in self.factors)])
         return [(int(i), int(j)) for i, j in zip(dims[:-1], tangents[:-1], strict=True)]
 
-    def _joined(self, part: Callable, starts: list[tuple[int, int]]) -> Array:
-        pairs = zip(self.factors, starts, strict=True)
+    def _joined(self, part: Callable) -> Array:
+        pairs = zip(self.factors, self.starts(), strict=True)
         return jnp.concatenate([part(factor, *start) for factor, start in pairs])
 
 
