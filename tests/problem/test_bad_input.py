@@ -343,4 +343,5 @@ def test_statuses_have_sentences():
         "non_finite",
         "unbounded",
         "sampled",
+        "off_space",
     ]
