@@ -56,55 +56,17 @@ def derivatives(
     multipliers . rows. Without duals those are not even traced: Gauss-Newton. On a space of states
     all are derivatives in steps from the trajectory.
     """
-    space, n = problem.state_space, states.shape[1]
-    k = problem.tangent_dim(n)
-
-    def at_stage(z, t, x, x_next, costate_next, multipliers):
-        def following(w):
-            return problem.dynamics(w[:n], w[n:], t, params)
-
-        if space is None:
-            dynamics = following
-        else:
-            # The difference's own curvature is next to nothing where the states follow.
-            there = following(jnp.concatenate([x, z[k:]]))
-            _, in_steps = jax.linearize(partial(space.difference, x_next), there)
-
-            def dynamics(w):
-                return in_steps(following(w))
-
-        def rows(w):
-            return stage_rows(problem, t, w[:n], w[n:], params)
-
-        def columns(z):
-            w, pull = _entries(space, x, z)
-            of_cost = jax.grad(lambda w: problem.stage_cost(w[:n], w[n:], t, params))(w)
-            follow, of_dynamics = _with_gradient(dynamics, w, costate_next)
-            values, of_rows = _with_gradient(rows, w, multipliers)
-            of_cost, of_dynamics, of_rows = pull((of_cost, of_dynamics, of_rows))
-            return (of_cost, of_dynamics, of_rows, follow, values), of_cost
-
-        return jax.jacfwd(columns, has_aux=True)(z)
-
-    def at_end(y, x, multipliers):
-        def columns(y):
-            w, pull = _entries(space, x, y)
-            of_cost = jax.grad(lambda x: terminal_cost(problem, x, params))(w)
-            rows = partial(terminal_rows, problem, params=params)
-            values, of_rows = _with_gradient(rows, w, multipliers)
-            of_cost, of_rows = pull((of_cost, of_rows))
-            return (of_cost, of_rows, values), of_cost
-
-        return jax.jacfwd(columns, has_aux=True)(y)
-
+    space, k = problem.state_space, problem.tangent_dim(states.shape[1])
     costates, multipliers = duals or (None, None)
     later = None if costates is None else costates[1:]
     of_stages, of_end = (None, None) if multipliers is None else multipliers
     y = states if space is None else jnp.zeros_like(states, shape=(len(states), k))
     z = jnp.concatenate([y[:-1], controls], axis=1)
     along = (z, problem.times, states[:-1], states[1:], later, of_stages)
+    at_stage = partial(_stage_derivatives, problem, params)
     (Q, F, C, J, rows), q = jax.vmap(at_stage)(*along)
-    (Q_end, C_end, rows_end), q_end = at_end(y[-1], states[-1], of_end)
+    at_end = _end_derivatives(problem, params, y[-1], states[-1], of_end)
+    (Q_end, C_end, rows_end), q_end = at_end
     gradient = jnp.concatenate([q[:, :k], q_end[None]])
     curvature = None if F is None else Hessians(F + C, C_end)
     return Derivatives(
@@ -113,6 +75,59 @@ def derivatives(
         Jacobian(rows, rows_end),
         curvature,
     )
+
+
+def _stage_derivatives(problem: Problem, params, z, t, x, x_next, costate_next, multipliers):
+    """Of cost, dynamics and rows in z = [x; u], on a space in [step from x; u]; cost gradient."""
+    n = len(x)
+    dynamics = _following(problem, params, z, t, x, x_next)
+
+    def cost(w):
+        return problem.stage_cost(w[:n], w[n:], t, params)
+
+    def rows(w):
+        return stage_rows(problem, t, w[:n], w[n:], params)
+
+    def columns(z):
+        w, pull = _entries(problem.state_space, x, z)
+        of_cost = jax.grad(cost)(w)
+        follow, of_dynamics = _with_gradient(dynamics, w, costate_next)
+        values, of_rows = _with_gradient(rows, w, multipliers)
+        of_cost, of_dynamics, of_rows = pull((of_cost, of_dynamics, of_rows))
+        return (of_cost, of_dynamics, of_rows, follow, values), of_cost
+
+    return jax.jacfwd(columns, has_aux=True)(z)
+
+
+def _end_derivatives(problem: Problem, params, y, x, multipliers):
+    """The same of the terminal cost and rows in x_T, on a space in the step from it."""
+
+    def columns(y):
+        w, pull = _entries(problem.state_space, x, y)
+        of_cost = jax.grad(partial(terminal_cost, problem, params=params))(w)
+        rows = partial(terminal_rows, problem, params=params)
+        values, of_rows = _with_gradient(rows, w, multipliers)
+        of_cost, of_rows = pull((of_cost, of_rows))
+        return (of_cost, of_rows, values), of_cost
+
+    return jax.jacfwd(columns, has_aux=True)(y)
+
+
+def _following(problem: Problem, params, z, t, x, x_next):
+    """The dynamics as a function of [x; u]; on a space as steps from x_next, to first order there.
+
+    The difference's own curvature is next to nothing where the states follow the dynamics.
+    """
+    n, space = len(x), problem.state_space
+
+    def following(w):
+        return problem.dynamics(w[:n], w[n:], t, params)
+
+    if space is None:
+        return following
+    there = following(jnp.concatenate([x, z[space.tangent_dim :]]))
+    _, in_steps = jax.linearize(partial(space.difference, x_next), there)
+    return lambda w: in_steps(following(w))
 
 
 def _entries(space: Space | None, x, z):

@@ -1,0 +1,14 @@
+"""Robots of MuJoCo's as dynamics, spaces and bounds of a problem: `pip install 'jaxmpc[mujoco]'`.
+
+What MJX compiles is large: `jax.config.update("jax_compilation_cache_dir", ...)` keeps it on disk,
+so that a second process need not compile it again.
+"""
+
+try:
+    import mujoco as _mujoco  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "jaxmpc.interop.mujoco needs MuJoCo: pip install 'jaxmpc[mujoco]'."
+    ) from error
+
+from jaxmpc.interop.mujoco.robot import Robot as Robot, robot as robot

@@ -1,0 +1,37 @@
+"""Who steps the model: MJX (JAX, derivatives by forward mode) or MuJoCo's C library."""
+
+from typing import Protocol
+
+import mujoco
+from jaxtyping import Array, Float
+
+from jaxmpc.checks import check_choice
+from jaxmpc.interop.mujoco.parameters import Parameters
+
+
+class Backend(Protocol):
+    """Functions of vectors: the state, the control and the chosen parameters."""
+
+    def step(
+        self, x: Float[Array, " n"], u: Float[Array, " m"], theta: Float[Array, " p"]
+    ) -> Float[Array, " n"]:
+        """The state after all substeps."""
+        ...
+
+    def sense(
+        self, x: Float[Array, " n"], u: Float[Array, " m"], theta: Float[Array, " p"]
+    ) -> Float[Array, " k"]:
+        """All sensors' numbers, in the model's order."""
+        ...
+
+
+def make(name: str, model: mujoco.MjModel, substeps: int, parameters: Parameters) -> Backend:
+    """The backend of a name; each is imported only where it is asked for."""
+    check_choice("robot", "backend", name, ("mjx", "c"))
+    if name == "mjx":
+        from jaxmpc.interop.mujoco.backends.mjx import MJX
+
+        return MJX(model, substeps, parameters)
+    from jaxmpc.interop.mujoco.backends.c import C
+
+    return C(model, substeps, parameters)

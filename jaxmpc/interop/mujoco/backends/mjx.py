@@ -1,0 +1,88 @@
+"""MuJoCo in JAX: every derivative by forward mode, on any device, in either precision."""
+
+import warnings
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from mujoco import mjx
+
+from jaxmpc.interop.mujoco.forward_only import forward_only
+from jaxmpc.interop.mujoco.parameters import Parameters
+
+# From this condition of the mass matrix on, float32 keeps less than two digits of an acceleration.
+_FLOAT32_CONDITION = 1e5
+
+
+class MJX:
+    """Steps by `mujoco.mjx`, in the precision that was in force when the robot was made.
+
+    Reverse mode fails inside MJX as soon as there is a constraint row, since its solver iterates
+    until convergence; so nothing here is differentiated but forwards (`forward_only`).
+    """
+
+    def __init__(self, model: mujoco.MjModel, substeps: int, parameters: Parameters):
+        try:
+            with jax.ensure_compile_time_eval():
+                self._model = mjx.put_model(model)
+                self._data = mjx.make_data(model)
+        except NotImplementedError as error:
+            raise NotImplementedError(
+                f"robot: backend 'mjx' does not have a part of this model: {error} "
+                "backend='c' has all of MuJoCo."
+            ) from error
+        self._sizes = model.nq, model.nv
+        self._substeps = substeps
+        self._parameters = parameters
+        self.step = forward_only(self._advance)
+        self.sense = forward_only(self._sensors)
+        if self._model.qpos0.dtype == jnp.float32:
+            _warn_of_float32(model)
+
+    def _advance(self, x, u, theta):
+        model = self._with(theta)
+
+        def one(x, _):
+            data = mjx.step(model, self._at(x, u))
+            return jnp.concatenate([data.qpos, data.qvel, data.act]).astype(x.dtype), None
+
+        if self._substeps == 1:
+            return one(x, None)[0]
+        return jax.lax.scan(one, x, length=self._substeps)[0]
+
+    def _sensors(self, x, u, theta):
+        return mjx.forward(self._with(theta), self._at(x, u)).sensordata.astype(x.dtype)
+
+    def _at(self, x, u):
+        own = self._model.qpos0.dtype
+        if x.dtype == jnp.float64 and own == jnp.float32:
+            raise ValueError(
+                "dynamics: the robot was made in float32 and the state is of float64; set "
+                "jax_enable_x64 before `robot` is called."
+            )
+        nq, nv = self._sizes
+        parts = jnp.split(x.astype(own), [nq, nq + nv])
+        names = "qpos", "qvel", "act"
+        return self._data.replace(**dict(zip(names, parts, strict=True)), ctrl=u.astype(own))
+
+    def _with(self, theta):
+        as_own = partial(jnp.asarray, dtype=self._model.qpos0.dtype)
+        fields = self._parameters.fields(theta)
+        return self._model.tree_replace({name: as_own(value) for name, value in fields.items()})
+
+
+def _warn_of_float32(model: mujoco.MjModel):
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    mass = np.zeros((model.nv, model.nv))
+    mujoco.mj_fullM(model, data, mass)
+    condition = np.linalg.cond(mass)
+    if condition > _FLOAT32_CONDITION:
+        warnings.warn(
+            f"robot: the model's mass matrix has a condition of {condition:.0e}, so that float32 "
+            f"leaves accelerations some {max(0.0, 7 - np.log10(condition)):.0f} digits; set "
+            "jax_enable_x64, or add armature to its light joints.",
+            stacklevel=4,
+        )

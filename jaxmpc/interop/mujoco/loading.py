@@ -1,0 +1,47 @@
+"""From a file, a text or a model of MuJoCo's to a model that a problem can be made of."""
+
+import os
+from pathlib import Path
+
+import mujoco
+
+
+def load(source: str | os.PathLike | mujoco.MjModel) -> mujoco.MjModel:
+    """The model of an MJCF file, of an MJCF text, or the model itself."""
+    if isinstance(source, mujoco.MjModel):
+        return _checked(source)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            "robot: source must be the path of an MJCF file, its text or a mujoco.MjModel, got "
+            f"{type(source).__name__}."
+        )
+    if isinstance(source, str) and source.lstrip().startswith("<"):
+        return _checked(_read(mujoco.MjModel.from_xml_string, source, "the text"))
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"robot: there is no file {str(path)!r}.")
+    return _checked(_read(mujoco.MjModel.from_xml_path, str(path), str(path)))
+
+
+def _read(reader, source: str, name: str) -> mujoco.MjModel:
+    try:
+        return reader(source)
+    except ValueError as error:
+        raise ValueError(f"robot: MuJoCo cannot read {name}: {error}") from error
+
+
+def _checked(model: mujoco.MjModel) -> mujoco.MjModel:
+    if model.nu == 0:
+        raise ValueError(
+            "robot: the model has no actuators, so there is nothing to control; its <actuator> "
+            "section needs at least one, such as <motor joint='...'/>."
+        )
+    if model.nv == 0:
+        raise ValueError("robot: the model has no joints, so nothing in it can move.")
+    full = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)
+    if full != 1 + model.nq + model.nv + model.na:
+        raise NotImplementedError(
+            "robot: the model's state is more than positions, velocities and activations (plugins "
+            f"or delays: {full - 1} numbers, of which {model.nq + model.nv + model.na} are these)."
+        )
+    return model
