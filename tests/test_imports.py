@@ -34,7 +34,7 @@ FLOORS = [
     ["solving"],
     ["batch", "control", "description", "diagnosis"],
     ["learning"],
-    ["plot"],
+    ["interop", "plot"],
     ["__main__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -65,7 +65,8 @@ def test_costates_and_gains_are_derivatives_along_the_space():
         found = jaxmpc.solve_batch(problem, starts, PARAMS, solver=TIGHT)
         return jnp.concatenate([found.cost[:, None], found.controls[:, 0]], axis=1)
 
-    slopes = reference.central_difference(moved, np.zeros(6), 1e-3)
+    # A control that is free here meets its bound 1e-3 further on.
+    slopes = reference.central_difference(moved, np.zeros(6), 1e-4)
     np.testing.assert_allclose(best.costates[0], slopes[:, 0], atol=1e-6)
     np.testing.assert_allclose(best.gains.feedback[0], slopes[:, 1:].T, atol=1e-5)
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.checks import check_state
 from jaxmpc.interop.gymnasium.functional import FunctionalEnv, as_functional_env
 from jaxmpc.problem import Problem
 
@@ -26,8 +27,8 @@ class ProblemEnv(gymnasium.Env):
         shape = (problem.control_dim,)
         lower, upper = problem.control_bounds or (-np.inf, np.inf)
         dtype: Any = np.dtype(like.dtype)
-        bounds = [np.broadcast_to(np.asarray(bound, dtype), shape) for bound in (lower, upper)]
-        self.action_space = gymnasium.spaces.Box(*bounds, shape, dtype)
+        low, high = (np.broadcast_to(np.asarray(bound, dtype), shape) for bound in (lower, upper))
+        self.action_space = gymnasium.spaces.Box(low, high, shape, dtype)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, like.shape, dtype)
         self.render_mode = None
         self._functional = functional
@@ -86,13 +87,11 @@ def as_env(
         params: the problem's.
         observe: observe(x), what the agent sees; None: the state.
     """
-    if not callable(initial_state):
-        x0 = jax.numpy.asarray(initial_state)
-        initial_state = lambda key: x0  # noqa: E731
-    functional = as_functional_env(problem, initial_state, observe)
-    seen = jax.eval_shape(
-        lambda: functional.observation(functional.initial(jax.random.key(0)))
-    )
+    if callable(initial_state):
+        starts: Any = initial_state
+    else:
+        x0 = check_state(initial_state)
+        starts = lambda key: x0  # noqa: E731
+    functional = as_functional_env(problem, starts, observe)
+    seen = jax.eval_shape(lambda: functional.observation(functional.initial(jax.random.key(0))))
     return ProblemEnv(functional, params, seen)
-
-

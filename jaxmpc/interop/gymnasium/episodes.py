@@ -4,7 +4,7 @@ import time
 from typing import Any, NamedTuple
 
 import gymnasium
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PyTree
 
@@ -58,7 +58,8 @@ def run_episode(
 
     Args:
         env: with actions in a box; it is reset here, and left open.
-        controller: a `RecedingHorizon`, or anything with its `init` and `step`.
+        controller: a `RecedingHorizon`, or anything with its `init` and `step`, which are called as
+            they are: what does not compile itself should come jitted.
         params: the controller's.
         adapter: how states are read and controls given; None: `adapter_of(env)`.
         seed: of the reset.
@@ -77,13 +78,12 @@ def run_episode(
     check_type("run_episode", "adapter", reads, Adapter)
     observation, _ = env.reset(seed=seed, options=options)
     x = reads.state(env, observation)
-    plan = controller.init(x, params)
-    step = controller.step if hasattr(controller, "problem") else jax.jit(controller.step)
+    plan = controller.init(jnp.asarray(x), params)
     states, controls, rewards, statuses, seconds = [x], [], [], [], []
     terminated = truncated = False
     while not (terminated or truncated) and len(controls) < steps:
         start = time.perf_counter()
-        u, plan = step(x, plan, params)
+        u, plan = controller.step(jnp.asarray(x), plan, params)
         u = np.asarray(u)
         seconds.append(time.perf_counter() - start)
         _check_untouched(env, len(controls))
@@ -93,8 +93,15 @@ def run_episode(
         controls.append(u)
         rewards.append(float(reward))
         statuses.append(int(getattr(plan, "status", -1)))
-    parts = states, controls, rewards, statuses, seconds
-    return Episode(*map(np.asarray, parts), bool(terminated), bool(truncated))
+    return Episode(
+        np.asarray(states),
+        np.asarray(controls),
+        np.asarray(rewards),
+        np.asarray(statuses),
+        np.asarray(seconds),
+        bool(terminated),
+        bool(truncated),
+    )
 
 
 def _check_untouched(env: gymnasium.Env, wanted: int):

@@ -71,9 +71,7 @@ class FunctionalEnv(FuncEnv):
         end = terminal_cost(self.problem, next_state.x, params)
         return -(cost + jnp.where(stage == self.problem.horizon - 1, end, 0.0))
 
-    def terminal(
-        self, state: EnvState, rng: Any = None, params: PyTree = None
-    ) -> Bool[Array, ""]:
+    def terminal(self, state: EnvState, rng: Any = None, params: PyTree = None) -> Bool[Array, ""]:
         """Whether the state is no number any more."""
         return ~jnp.all(jnp.isfinite(state.x))
 

@@ -4,11 +4,4 @@ What MJX compiles is large: `jax.config.update("jax_compilation_cache_dir", ...)
 so that a second process need not compile it again.
 """
 
-try:
-    import mujoco as _mujoco  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "jaxmpc.interop.mujoco needs MuJoCo: pip install 'jaxmpc[mujoco]'."
-    ) from error
-
 from jaxmpc.interop.mujoco.robot import Robot as Robot, robot as robot

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmpc.interop.mujoco.engine import mujoco
 from jaxmpc.interop.mujoco.kinematics import Pose
 from jaxmpc.spaces.quaternion import conjugate, rotate
 
@@ -29,8 +29,8 @@ def distance_of(first: int, second: int) -> tuple[Callable[[Shape, Shape], Array
     if pair not in _FORMULAS:
         names = [_GEOM(kind).name.removeprefix("mjGEOM_").lower() for kind in pair]
         raise NotImplementedError(
-            f"distance: there is no formula for {names[0]} and {names[1]}; there is for spheres and "
-            "capsules with each other, a sphere with a box, and any of these with a plane."
+            f"distance: there is no formula for {names[0]} and {names[1]}; there is for spheres "
+            "and capsules with each other, a sphere with a box, and any of these with a plane."
         )
     return _FORMULAS[pair], swapped
 
@@ -42,7 +42,7 @@ def _between_round(first: Shape, second: Shape) -> Float[Array, ""]:
 
 def _from_plane(points: Float[Array, "k 3"], plane: Shape) -> Float[Array, ""]:
     position, attitude = plane[1]
-    return jnp.min((points - position) @ rotate(attitude, _up(position)))
+    return jnp.min((points - position[None]) @ rotate(attitude, _up(position)))
 
 
 def _round_to_plane(shape: Shape, plane: Shape) -> Float[Array, ""]:
@@ -92,11 +92,11 @@ def _between_segments(a, b, c, d) -> Float[Array, ""]:
     aa, bb, ab = along @ along, other @ other, along @ other
     ag, bg = along @ gap, other @ gap
     spread = aa * bb - ab**2
-    tiny = jnp.finfo(a.dtype).tiny
-    s = jnp.clip((ab * bg - ag * bb) / jnp.maximum(spread, tiny), 0.0, 1.0)
-    s = jnp.where(spread > 1e-9 * aa * bb, s, 0.0)
-    t = jnp.clip((ab * s + bg) / jnp.maximum(bb, tiny), 0.0, 1.0)
-    s = jnp.clip((ab * t - ag) / jnp.maximum(aa, tiny), 0.0, 1.0)
+    slanted = spread > 1e-9 * aa * bb  # else they are parallel, or one is a point
+    s = jnp.clip((ab * bg - ag * bb) / jnp.where(slanted, spread, 1.0), 0.0, 1.0)
+    s = jnp.where(slanted, s, 0.0)
+    t = jnp.clip((ab * s + bg) / jnp.where(bb > 0, bb, 1.0), 0.0, 1.0)
+    s = jnp.clip((ab * t - ag) / jnp.where(aa > 0, aa, 1.0), 0.0, 1.0)
     apart = gap + s * along - t * other
     square = jnp.sum(apart**2)
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

@@ -1,17 +1,17 @@
 """The state of a model, x = [qpos, qvel, act]: its space, its bounds, where it starts."""
 
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 from jaxmpc.spaces import Euclidean, Product, Space, UnitQuaternion
 
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 _NUMBERS = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 
 
-def state_space(model: mujoco.MjModel) -> Space | None:
+def state_space(model: MjModel) -> Space | None:
     """The space of x; None where every joint is a hinge or a slide, so that x is plain numbers.
 
     MuJoCo counts the turns of a hinge: its angle is a plain number. Velocities of ball and free
@@ -40,7 +40,7 @@ def state_space(model: mujoco.MjModel) -> Space | None:
     return Product(*factors)
 
 
-def state_bounds(model: mujoco.MjModel) -> tuple[Array, Array] | None:
+def state_bounds(model: MjModel) -> tuple[Array, Array] | None:
     """The ranges of hinges and slides, and of activations; None where nothing is limited.
 
     The model itself pushes back at its limits, softly: these are for those who want to plan within
@@ -62,7 +62,7 @@ def state_bounds(model: mujoco.MjModel) -> tuple[Array, Array] | None:
     return jnp.asarray(lower), jnp.asarray(upper)
 
 
-def control_bounds(model: mujoco.MjModel) -> tuple[Array, Array] | None:
+def control_bounds(model: MjModel) -> tuple[Array, Array] | None:
     """The actuators' control ranges; None where none is limited."""
     limited = model.actuator_ctrllimited.astype(bool)
     if not limited.any():
@@ -72,7 +72,7 @@ def control_bounds(model: mujoco.MjModel) -> tuple[Array, Array] | None:
     return jnp.asarray(lower), jnp.asarray(upper)
 
 
-def initial_state(model: mujoco.MjModel, keyframe: str | None) -> Float[Array, " n"]:
+def initial_state(model: MjModel, keyframe: str | None) -> Float[Array, " n"]:
     """The model's reference pose at rest, or one of its keyframes."""
     if keyframe is None:
         return jnp.asarray(np.concatenate([model.qpos0, np.zeros(model.nv + model.na)]))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 from jaxmpc.spaces.quaternion import exponential, multiply, rotate
 
 _JOINT = mujoco.mjtJoint
@@ -15,9 +15,7 @@ _FREE, _BALL, _SLIDE = map(int, (_JOINT.mjJNT_FREE, _JOINT.mjJNT_BALL, _JOINT.mj
 Pose = tuple[Float[Array, "3"], Float[Array, "4"]]  # position [m] and attitude in the world
 
 
-def body_pose(
-    model: mujoco.MjModel, body: int, qpos: Float[Array, " q"], fields: Mapping
-) -> Pose:
+def body_pose(model: MjModel, body: int, qpos: Float[Array, " q"], fields: Mapping) -> Pose:
     """Along the joints from the world to the body, as MuJoCo composes them."""
     chain = []
     while body:
@@ -71,7 +69,7 @@ def fixed_on(pose: Pose, position: np.ndarray, attitude: np.ndarray | None = Non
 
 
 def center_of_mass(
-    model: mujoco.MjModel, root: int, qpos: Float[Array, " q"], fields: Mapping
+    model: MjModel, root: int, qpos: Float[Array, " q"], fields: Mapping
 ) -> Float[Array, "3"]:
     """Of a body and all that hangs on it."""
     masses = fields.get("body_mass", model.body_mass)

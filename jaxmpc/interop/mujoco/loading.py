@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-import mujoco
+from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 
 
-def load(source: str | os.PathLike | mujoco.MjModel) -> mujoco.MjModel:
+def load(source: str | os.PathLike | MjModel) -> MjModel:
     """The model of an MJCF file, of an MJCF text, or the model itself."""
     if isinstance(source, mujoco.MjModel):
         return _checked(source)
@@ -23,14 +23,14 @@ def load(source: str | os.PathLike | mujoco.MjModel) -> mujoco.MjModel:
     return _checked(_read(mujoco.MjModel.from_xml_path, str(path), str(path)))
 
 
-def _read(reader, source: str, name: str) -> mujoco.MjModel:
+def _read(reader, source: str, name: str) -> MjModel:
     try:
         return reader(source)
     except ValueError as error:
         raise ValueError(f"robot: MuJoCo cannot read {name}: {error}") from error
 
 
-def _checked(model: mujoco.MjModel) -> mujoco.MjModel:
+def _checked(model: MjModel) -> MjModel:
     if model.nu == 0:
         raise ValueError(
             "robot: the model has no actuators, so there is nothing to control; its <actuator> "

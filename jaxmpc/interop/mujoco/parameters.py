@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array, Float
+
+from jaxmpc.interop.mujoco.engine import MjModel
 
 # Fields that both MuJoCo and MJX read at every step. What MuJoCo derives from them when it compiles
 # a model, such as the inverse weights that scale contact softness, stays the file's.
@@ -30,7 +31,7 @@ KNOWN = (
 class Parameters:
     """The chosen fields of a model: as a dict of arrays, and as one vector."""
 
-    def __init__(self, model: mujoco.MjModel, names: Sequence[str]):
+    def __init__(self, model: MjModel, names: Sequence[str]):
         if isinstance(names, str):
             raise TypeError(f"robot: parameters must be a tuple of names, got the str {names!r}.")
         unknown = sorted(set(names) - set(KNOWN))
@@ -71,7 +72,7 @@ class Parameters:
         return fields
 
 
-def _bodies_below(model: mujoco.MjModel) -> np.ndarray:
+def _bodies_below(model: MjModel) -> np.ndarray:
     """Whether a body (column) is another one (row), or hangs on it."""
     below = np.eye(model.nbody)
     for body in range(model.nbody - 1, 0, -1):

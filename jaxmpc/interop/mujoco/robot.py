@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import mujoco
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_positive
 from jaxmpc.interop.mujoco import backends, joints, kinematics
 from jaxmpc.interop.mujoco.distances import distance_of
+from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 from jaxmpc.interop.mujoco.loading import load
 from jaxmpc.interop.mujoco.parameters import Parameters
 from jaxmpc.spaces import Space
@@ -34,7 +33,7 @@ class Robot:
         params: the chosen parameters with the file's values.
     """
 
-    model: mujoco.MjModel
+    model: MjModel
     dt: float
     state_space: Space | None
     control_bounds: tuple[Array, Array] | None
@@ -140,7 +139,7 @@ class Robot:
 
 
 def robot(
-    source: str | os.PathLike | mujoco.MjModel,
+    source: str | os.PathLike | MjModel,
     backend: str = "mjx",
     substeps: int = 1,
     parameters: Sequence[str] = (),

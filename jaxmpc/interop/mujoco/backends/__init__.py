@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-import mujoco
 from jaxtyping import Array, Float
 
 from jaxmpc.checks import check_choice
+from jaxmpc.interop.mujoco.engine import MjModel
 from jaxmpc.interop.mujoco.parameters import Parameters
 
 
@@ -25,7 +25,7 @@ class Backend(Protocol):
         ...
 
 
-def make(name: str, model: mujoco.MjModel, substeps: int, parameters: Parameters) -> Backend:
+def make(name: str, model: MjModel, substeps: int, parameters: Parameters) -> Backend:
     """The backend of a name; each is imported only where it is asked for."""
     check_choice("robot", "backend", name, ("mjx", "c"))
     if name == "mjx":

@@ -1,16 +1,17 @@
 """MuJoCo itself, called back from JAX: exact contacts, its own Jacobians, nothing to compile."""
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array
 
 from jaxmpc.interop.mujoco.backends.native import THETA, Native, X
+from jaxmpc.interop.mujoco.engine import MjModel
 from jaxmpc.interop.mujoco.forward_only import forward_only
 from jaxmpc.interop.mujoco.joints import state_space
 from jaxmpc.interop.mujoco.parameters import Parameters
@@ -25,7 +26,7 @@ class C:
     those of Jacobians in parameters, by differences: what the derivative of a solution needs.
     """
 
-    def __init__(self, model: mujoco.MjModel, substeps: int, parameters: Parameters):
+    def __init__(self, model: MjModel, substeps: int, parameters: Parameters):
         self._native = Native(model, substeps, parameters)
         self._space = state_space(model)
         self._lock = threading.Lock()  # one call at a time has the threads' data
@@ -68,10 +69,12 @@ class C:
             )
 
         def columns(x, u, theta):
-            steps = jnp.diag(_EPSILON * jnp.maximum(jnp.abs(theta), 1e-2))
-            at = jax.vmap(partial(function, x, u))
-            change = at(theta + steps) - at(theta - steps)
-            return jnp.moveaxis(change, 0, -1) / (2 * jnp.diagonal(steps))
+            def along(size, direction):
+                step = size * direction
+                return (function(x, u, theta + step) - function(x, u, theta - step)) / (2 * size)
+
+            sizes = _EPSILON * jnp.maximum(jnp.abs(theta), 1e-2)
+            return jax.vmap(along, out_axes=-1)(sizes, jnp.eye(theta.size, dtype=x.dtype))
 
         return columns
 
@@ -91,11 +94,13 @@ class C:
     def _called(self, function, shape: tuple[int, ...], x, u, theta) -> Array:
         def host(*arguments):
             lead = np.broadcast_shapes(*(np.shape(a)[:-1] for a in arguments))
-            rows = [
-                np.broadcast_to(np.asarray(a, float), (*lead, np.shape(a)[-1])) for a in arguments
-            ]
+            rows = []
+            for argument in arguments:
+                size = np.shape(argument)[-1]
+                given = np.broadcast_to(np.asarray(argument, float), (*lead, size))
+                rows.append(given.reshape(math.prod(lead), size))
             with self._lock:
-                found = function(*(row.reshape(-1, row.shape[-1]) for row in rows))
+                found = function(*rows)
             return found.reshape(*lead, *shape).astype(x.dtype)
 
         result = jax.ShapeDtypeStruct(shape, x.dtype)

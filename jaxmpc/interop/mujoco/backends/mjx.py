@@ -5,10 +5,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
-from mujoco import mjx
 
+from jaxmpc.interop.mujoco.engine import MjModel, mjx, mujoco
 from jaxmpc.interop.mujoco.forward_only import forward_only
 from jaxmpc.interop.mujoco.parameters import Parameters
 
@@ -23,11 +22,12 @@ class MJX:
     until convergence; so nothing here is differentiated but forwards (`forward_only`).
     """
 
-    def __init__(self, model: mujoco.MjModel, substeps: int, parameters: Parameters):
+    def __init__(self, model: MjModel, substeps: int, parameters: Parameters):
+        self._mjx = mjx()
         try:
             with jax.ensure_compile_time_eval():
-                self._model = mjx.put_model(model)
-                self._data = mjx.make_data(model)
+                self._model = self._mjx.put_model(model)
+                self._data = self._mjx.make_data(model)
         except NotImplementedError as error:
             raise NotImplementedError(
                 f"robot: backend 'mjx' does not have a part of this model: {error} "
@@ -45,7 +45,7 @@ class MJX:
         model = self._with(theta)
 
         def one(x, _):
-            data = mjx.step(model, self._at(x, u))
+            data = self._mjx.step(model, self._at(x, u))
             return jnp.concatenate([data.qpos, data.qvel, data.act]).astype(x.dtype), None
 
         if self._substeps == 1:
@@ -53,7 +53,7 @@ class MJX:
         return jax.lax.scan(one, x, length=self._substeps)[0]
 
     def _sensors(self, x, u, theta):
-        return mjx.forward(self._with(theta), self._at(x, u)).sensordata.astype(x.dtype)
+        return self._mjx.forward(self._with(theta), self._at(x, u)).sensordata.astype(x.dtype)
 
     def _at(self, x, u):
         own = self._model.qpos0.dtype
@@ -73,7 +73,7 @@ class MJX:
         return self._model.tree_replace({name: as_own(value) for name, value in fields.items()})
 
 
-def _warn_of_float32(model: mujoco.MjModel):
+def _warn_of_float32(model: MjModel):
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     mass = np.zeros((model.nv, model.nv))

@@ -1,15 +1,15 @@
 """Batches of steps, sensors and Jacobians by MuJoCo's C library, in NumPy and float64."""
 
 import copy
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
-from mujoco import rollout
 
+from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 from jaxmpc.interop.mujoco.parameters import Parameters
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
@@ -24,16 +24,18 @@ class Native:
     bad states is off, and rows that are no numbers, or too large for MuJoCo, lead to NaN.
     """
 
-    def __init__(self, model: mujoco.MjModel, substeps: int, parameters: Parameters):
+    def __init__(self, model: MjModel, substeps: int, parameters: Parameters):
         self.model = _without_reset(model)
         self.tangents = 2 * model.nv + model.na
         self._substeps = substeps
         self._parameters = parameters
-        self._copies: list[mujoco.MjModel] = []
+        self._copies: list[MjModel] = []
         affinity = getattr(os, "sched_getaffinity", None)
         threads = len(affinity(0)) if affinity else os.cpu_count() or 1
         self._data = [mujoco.MjData(self.model) for _ in range(threads)]
-        self._rollout = rollout.Rollout(nthread=threads if threads > 1 else 0)
+        self._rollout = importlib.import_module("mujoco.rollout").Rollout(
+            nthread=threads if threads > 1 else 0
+        )
         self._pool = ThreadPoolExecutor(threads)
 
     def step(
@@ -46,9 +48,7 @@ class Native:
             start = np.concatenate([np.zeros((good.sum(), 1)), x[good]], axis=1)
             held = np.repeat(u[good][:, None], self._substeps, axis=1)
             models = self._models(theta[good])
-            states, _ = self._rollout.rollout(
-                models, self._data, start, held, nstep=self._substeps
-            )
+            states, _ = self._rollout.rollout(models, self._data, start, held, nstep=self._substeps)
             found[good] = states[:, -1, 1:]
         return found
 
@@ -67,7 +67,9 @@ class Native:
     def step_jacobians(self, x, u, theta, varying: Sequence[int]) -> Float[np.ndarray, "b k c"]:
         """In steps on the space of states, to such steps; parameters by differences of steps."""
         model = self.model
-        if model.opt.integrator == int(mujoco.mjtIntegrator.mjINT_RK4):  # unknown to mjd_transitionFD
+        if model.opt.integrator == int(
+            mujoco.mjtIntegrator.mjINT_RK4
+        ):  # unknown to mjd_transitionFD
             return self._differences(self.step, self._between, x, u, theta, varying)
         parts = []
         if X in varying or U in varying:
@@ -162,7 +164,7 @@ class Native:
             list(self._pool.map(share, range(len(self._data))))
         return found
 
-    def _models(self, theta) -> list[mujoco.MjModel]:
+    def _models(self, theta) -> list[MjModel]:
         """A model for every row; rows with equal parameters share one."""
         if not self._parameters.values:
             return [self.model] * len(theta)
@@ -180,7 +182,7 @@ def _numbers(*parts) -> np.ndarray:
     return np.logical_and.reduce(small)
 
 
-def _without_reset(model: mujoco.MjModel) -> mujoco.MjModel:
+def _without_reset(model: MjModel) -> MjModel:
     own = copy.copy(model)
     own.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return own

@@ -1,0 +1,21 @@
+"""MuJoCo's own modules, which type checkers cannot look into."""
+
+import contextlib
+import importlib
+import io
+from typing import Any, TypeAlias
+
+MjModel: TypeAlias = Any
+
+try:
+    mujoco: Any = importlib.import_module("mujoco")
+except ImportError as error:
+    raise ImportError(
+        "jaxmpc.interop.mujoco needs MuJoCo: pip install 'jaxmpc[mujoco]'."
+    ) from error
+
+
+def mjx() -> Any:
+    """MuJoCo in JAX, imported where it is asked for: it takes seconds."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it says what other backends are not there
+        return importlib.import_module("mujoco.mjx")
