@@ -7,7 +7,11 @@ except ImportError as error:
         "jaxmpc.interop.gymnasium needs Gymnasium: pip install 'jaxmpc[gym]'."
     ) from error
 
-from jaxmpc.interop.gymnasium.adapters import Adapter as Adapter, adapter_of as adapter_of
+from jaxmpc.interop.gymnasium.adapters import (
+    Adapter as Adapter,
+    adapter_of as adapter_of,
+    clipped as clipped,
+)
 from jaxmpc.interop.gymnasium.environment import ProblemEnv as ProblemEnv, as_env as as_env
 from jaxmpc.interop.gymnasium.episodes import Episode as Episode, run_episode as run_episode
 from jaxmpc.interop.gymnasium.functional import (

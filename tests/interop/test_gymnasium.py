@@ -1,0 +1,196 @@
+"""Controllers in Gymnasium's environments, and problems as environments."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmpc
+from jaxmpc import ILQR, RecedingHorizon, Status
+
+gymnasium = pytest.importorskip("gymnasium")
+pytest.importorskip("mujoco")
+interop = pytest.importorskip("jaxmpc.interop.gymnasium")
+env_checker = pytest.importorskip("gymnasium.utils.env_checker")
+
+
+def pendulum(x, u, t, params):
+    """Pendulum-v1's own step."""
+    angle, speed = x
+    speed = jnp.clip(speed + 0.05 * (15 * jnp.sin(angle) + 3 * u[0]), -8, 8)
+    return jnp.stack([angle + 0.05 * speed, speed])
+
+
+def far_from_upright(x, u, t, params):
+    return 2 * (1 - jnp.cos(x[0])) + 0.1 * x[1] ** 2 + 1e-3 * u[0] ** 2
+
+
+UPRIGHT = jaxmpc.Problem(
+    pendulum, far_from_upright, horizon=40, control_dim=1, control_bounds=(-2.0, 2.0)
+)
+
+
+class Still:
+    """A controller that does nothing."""
+
+    def init(self, x0, params):
+        return jnp.zeros(())
+
+    def step(self, x, plan, params):
+        return jnp.zeros(1), plan
+
+
+def test_a_pendulum_is_swung_up():
+    env = gymnasium.make("Pendulum-v1")
+    controller = RecedingHorizon(UPRIGHT, ILQR(), iterations=5)
+    episode = interop.run_episode(env, controller, seed=0)
+    assert episode.states.shape == (201, 2)
+    assert episode.controls.shape == (200, 1)
+    assert episode.truncated
+    assert not episode.terminated
+    np.testing.assert_allclose(np.cos(episode.states[-20:, 0]), 1.0, atol=1e-3)
+    assert episode.total > -300
+    assert set(episode.statuses) <= {Status.converged, Status.max_iterations}
+    # The states are those of the model, and the rewards those of the environment.
+    model = jax.vmap(lambda x, u: pendulum(x, u, 0, None))(episode.states[:-1], episode.controls)
+    turned = np.asarray(episode.states[1:] - model)
+    np.testing.assert_allclose(np.cos(turned[:, 0]), 1.0, atol=1e-10)
+    np.testing.assert_allclose(turned[:, 1], 0.0, atol=1e-5)
+    angles, speeds = episode.states[:-1].T
+    rewards = -(angles**2 + 0.1 * speeds**2 + 1e-3 * episode.controls[:, 0] ** 2)
+    np.testing.assert_allclose(episode.rewards, rewards, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("InvertedPendulum-v5", 4), ("InvertedDoublePendulum-v5", 6), ("Reacher-v5", 8)],
+)
+def test_states_of_mujoco_are_its_own(name, size):
+    env = gymnasium.make(name)
+    episode = interop.run_episode(env, _Constant(env.action_space.shape[0]), seed=1, steps=3)
+    data = env.unwrapped.data
+    assert episode.states.shape[1] == size
+    np.testing.assert_array_equal(episode.states[-1], np.concatenate([data.qpos, data.qvel]))
+    jm = pytest.importorskip("jaxmpc.interop.mujoco")
+    robot = jm.robot(env.unwrapped.model, backend="c", substeps=env.unwrapped.frame_skip)
+    for x, u, after in zip(episode.states, episode.controls, episode.states[1:], strict=False):
+        np.testing.assert_allclose(robot.dynamics(x, jnp.asarray(u)), after, atol=1e-6)
+
+
+class _Constant(Still):
+    def __init__(self, size):
+        self.size = size
+
+    def step(self, x, plan, params):
+        return jnp.full(self.size, 0.1), plan
+
+
+def test_actions_are_kept_within_their_bounds():
+    env = gymnasium.make("Pendulum-v1")
+    action = interop.adapter_of(env).action(env, np.array([7.0]))
+    assert action == 2.0
+    assert action.dtype == np.float32
+
+
+def test_environments_that_do_not_fit_are_refused():
+    with pytest.raises(TypeError, match=r"actions of CartPole-v1 are Discrete\(2\)"):
+        interop.run_episode(gymnasium.make("CartPole-v1"), Still())
+    with pytest.raises(ValueError, match=r"observations of MountainCarContinuous-v0 determine"):
+        interop.run_episode(gymnasium.make("MountainCarContinuous-v0"), Still())
+    with pytest.raises(TypeError, match="env must be"):
+        interop.run_episode("Pendulum-v1", Still())
+    own = interop.Adapter(lambda env, observation: observation, interop.clipped)
+    env = gymnasium.make("MountainCarContinuous-v0")
+    assert interop.run_episode(env, Still(), adapter=own, steps=2).states.shape == (3, 2)
+
+
+def test_a_reset_by_somebody_else_is_found_out():
+    env = gymnasium.make("Pendulum-v1")
+
+    class Meddler(Still):
+        def step(self, x, plan, params):
+            env.reset()
+            return jnp.zeros(1), plan
+
+    with pytest.raises(RuntimeError, match="it has taken 0 steps since its reset, this episode 1"):
+        interop.run_episode(env, Meddler(), seed=0)
+
+
+# --- Problems as environments ---
+
+PROBLEM = jaxmpc.Problem(
+    lambda x, u, t, gain: x + 0.1 * jnp.concatenate([x[1:], gain * u]),
+    lambda x, u, t, gain: jnp.where(t > 2, 2.0, 1.0) * x @ x + u @ u,
+    horizon=5,
+    control_dim=1,
+    control_bounds=(-1.0, 1.0),
+    terminal_cost=lambda x, gain: 3 * x @ x,
+)
+
+
+def random_state(key):
+    return jax.random.normal(key, (2,))
+
+
+def test_a_problem_is_an_environment():
+    env = interop.as_env(PROBLEM, random_state, 2.0)
+    env_checker.check_env(env)
+    first, _ = env.reset(seed=3)
+    np.testing.assert_array_equal(env.reset(seed=3)[0], first)
+    controls = np.array([[0.5], [3.0], [-0.2], [0.0], [1.0]])
+    steps = [env.step(u) for u in controls]
+    assert [step[3] for step in steps] == [False] * 4 + [True]
+    held = np.clip(controls, -1, 1)
+    plan = jaxmpc.evaluate(PROBLEM, jnp.asarray(first), 2.0, jnp.asarray(held))
+    np.testing.assert_allclose(sum(step[1] for step in steps), -plan.cost, rtol=1e-12)
+    np.testing.assert_allclose([step[0] for step in steps], plan.states[1:], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"action must have shape \(1,\), got \(2,\)"):
+        env.step(np.zeros(2))
+    with pytest.raises(RuntimeError, match="call reset first"):
+        interop.as_env(PROBLEM, random_state, 2.0).step(np.zeros(1))
+
+
+def test_an_environment_that_diverges_ends():
+    away = jaxmpc.Problem(
+        lambda x, u, t, p: jnp.log(-x) + 0 * u, lambda x, u, t, p: x @ x, horizon=5, control_dim=1
+    )
+    env = interop.as_env(away, jnp.ones(1))
+    first, _ = env.reset()
+    seen, _, terminated, truncated, info = env.step(np.zeros(1))
+    assert terminated
+    assert not truncated
+    assert info["diverged"]
+    np.testing.assert_array_equal(seen, first)
+
+
+def test_a_functional_environment_is_pure():
+    env = interop.as_functional_env(PROBLEM, random_state, observe=lambda x: x[:1])
+
+    def total(gain, keys):
+        def one(key):
+            def step(state, u):
+                after = env.transition(state, u, None, gain)
+                return after, env.reward(state, u, after, None, gain)
+
+            start = env.initial(key)
+            end, rewards = jax.lax.scan(step, start, jnp.full((5, 1), 0.3))
+            return rewards.sum(), env.truncated(end), env.observation(end)
+
+        totals, over, seen = jax.vmap(one)(keys)
+        return totals.sum(), (over, seen)
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    slope, (over, seen) = jax.jit(jax.grad(total, has_aux=True))(2.0, keys)
+    ahead, behind = (total(2.0 + h, keys)[0] for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(slope, (ahead - behind) / 2e-6, rtol=1e-6)
+    assert over.all()
+    assert seen.shape == (3, 1)
+
+
+def test_bad_arguments_of_environments():
+    with pytest.raises(TypeError, match="problem must be"):
+        interop.as_functional_env("lqr", random_state)
+    with pytest.raises(TypeError, match=r"initial_state must be a function initial_state\(key\)"):
+        interop.as_functional_env(PROBLEM, 3)
+    with pytest.raises(ValueError, match=r"x0 must have shape \[n\]"):
+        interop.as_env(PROBLEM, jnp.zeros((2, 2)))
