@@ -80,6 +80,7 @@ def straight_through(value, surrogate):
 
 
 straight_through.defvjp(
-    lambda value, surrogate: (value, None),
+    # The wrapped function itself, so that what is made of the value has second derivatives.
+    lambda value, surrogate: (straight_through(value, surrogate), None),
     lambda _, cotangent: (jax.tree.map(jnp.zeros_like, cotangent), cotangent),
 )

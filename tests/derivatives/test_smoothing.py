@@ -75,6 +75,20 @@ def test_the_gradient_is_that_of_the_central_path(name, kappa):
     assert np.all(np.diff(expected[1:]) < 0)  # falls smoothly from 2 theta to 0
 
 
+def test_second_derivatives_are_those_of_the_central_path():
+    """Of a nonlinear function of the control, whose value is that of the solution itself."""
+    kappa, theta = 1e-2, 0.9
+    adjoint = ImplicitAdjoint(smoothing=kappa)
+
+    def value(theta):
+        found = jaxmpc.solve(kink(**WAYS["control_bounds"]), jnp.zeros(1), theta, adjoint=adjoint)
+        return jnp.exp(found.controls[0, 0])
+
+    (behind, there, ahead) = central_path(theta + np.array([-1e-5, 0, 1e-5]), kappa)[1]
+    wanted = np.exp(theta**2) * (there**2 + (ahead - behind) / 2e-5)
+    np.testing.assert_allclose(jax.jit(jax.grad(jax.grad(value)))(theta), wanted, rtol=1e-6)
+
+
 def test_without_smoothing_the_kink_is_there():
     problem = kink(**WAYS["terminal_inequality"])
 

@@ -279,7 +279,7 @@ def test_a_batch_is_its_elements_and_a_bad_one_hurts_nobody():
 def test_warm_starts_go_on_where_the_solution_ended(solver, best):
     again = jaxmpc.solve(slew(), X0, PARAMS, solver=solver, warm_start=best)
     assert again.converged
-    assert again.iterations <= (0 if isinstance(solver, SQP) else 4)
+    assert again.iterations <= (0 if isinstance(solver, SQP) else 6)
     guessed = jaxmpc.solve(slew(), X0, PARAMS, solver=solver, states=-best.states)
     assert guessed.converged
     np.testing.assert_allclose(guessed.cost, best.cost, rtol=1e-9)

@@ -1,0 +1,1 @@
+"""Robots of MuJoCo's, from their MJCF files to plans and loops, with pictures."""
