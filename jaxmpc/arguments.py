@@ -78,6 +78,11 @@ def _check_state_space(problem: Problem, n: int):
         )
 
 
+@partial(jax.jit, static_argnums=0)
+def _distances(space, points):
+    return jax.vmap(partial(distance, space))(points)
+
+
 def check_on_space(owner: str, problem: Problem, x0, states=None):
     """Raise if states that are given, [..., n], are no points of the state space; not for tracers.
 
@@ -89,8 +94,9 @@ def check_on_space(owner: str, problem: Problem, x0, states=None):
             continue
         if isinstance(given, jax.Array) and not given.is_fully_addressable:
             continue  # of other processes
-        points = jnp.asarray(np.asarray(given)).reshape(-1, space.dim)
-        far = np.asarray(jax.vmap(partial(distance, space))(points))
+        with jax.ensure_compile_time_eval():  # numbers stay numbers inside of a transformation
+            points = jnp.asarray(np.asarray(given)).reshape(-1, space.dim)
+            far = np.asarray(_distances(space, points))
         known = np.isfinite(np.asarray(points)).all(axis=1)  # what is not finite has a status
         far = np.where(known, np.where(np.isnan(far), np.inf, far), 0.0)
         worst = int(np.argmax(far))

@@ -43,7 +43,7 @@ def pendulum() -> Task:
     return Task(
         r,
         problem,
-        jaxmpc.ILQR(**_OPTIONS, max_iterations=300),
+        jaxmpc.SQP(**_OPTIONS, max_iterations=300),
         guess,
         lambda states: jnp.linalg.norm(tip(states[-1]) - up),
         "tip from upright [m]",

@@ -73,14 +73,15 @@ def policy(
 ) -> Float[Array, " m"]:
     """u* + K (x - x*) within the bounds, some way from one stage to the next.
 
-    u* where x or x* is not finite. Beyond the end of the plan its last stage is followed.
+    u* where x or x* is not finite, or no point of the space. Beyond the end of the plan its last
+    stage is followed.
     """
     solution = plan.solution
     index = jnp.minimum(stage, problem.horizon - 1)
     here, after = solution.states[index], solution.states[index + 1]
     space = problem.state_space
     star = between(space, here, after, fraction)
-    known = jnp.all(jnp.isfinite(x)) & jnp.all(jnp.isfinite(star))
+    known = jnp.all(jnp.isfinite(problem.projected(x))) & jnp.all(jnp.isfinite(star))
     somewhere = problem.projected(jnp.ones_like(x))
     away = step_between(space, *(jnp.where(known, at, somewhere) for at in (star, x)))
     lower, upper = problem.limits(x.dtype)

@@ -47,7 +47,9 @@ def in_chart(instance: Instance, solution: Solution) -> tuple[Instance, Solution
     """
     if instance.problem.state_space is None:
         return instance, solution
-    steps = jnp.zeros_like(solution.costates)
+    # Zeros that `vmap` sees vary with the solution: a rule returns the derivative of what varies.
+    none = jnp.zeros_like(solution.costates)
+    steps = jnp.where(jnp.isnan(solution.costates), none, none)
     return chart_of(instance, solution.states), dataclasses.replace(solution, states=steps)
 
 

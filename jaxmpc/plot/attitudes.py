@@ -43,7 +43,8 @@ def _factors(space: Space | None, start: int) -> list[tuple[Any, int]]:
 
 def roll_pitch_yaw(quaternions: Any) -> np.ndarray:
     """The angles [rad] of turns about x, then y, then z of the world: [..., 4] -> [..., 3]."""
-    w, x, y, z = np.moveaxis(np.asarray(quaternions), -1, 0)
+    given = np.asarray(quaternions)
+    w, x, y, z = np.moveaxis(given / np.linalg.norm(given, axis=-1, keepdims=True), -1, 0)
     roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x**2 + y**2))
     pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1, 1))
     yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y**2 + z**2))

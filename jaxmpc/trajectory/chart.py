@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxmpc.problem import Problem, Soft
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
+from jaxmpc.spaces.entries import arrived
 
 
 def chart(problem: Problem, base: Float[Array, "T1 n"]) -> Problem:
@@ -74,7 +75,7 @@ class _Stage(PytreeFunction):
 class _Dynamics(_Stage):
     def __call__(self, y, u, t, params):
         after = self.function(self.space.retract(self.base[t], y), u, t, params)
-        return self.space.difference(self.base[t + 1], after)
+        return self.space.difference(self.base[t + 1], arrived(self.space, after))
 
 
 @pytree_function

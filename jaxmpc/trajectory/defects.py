@@ -4,12 +4,14 @@ import jax
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.problem import Problem
+from jaxmpc.spaces.entries import arrived
 from jaxmpc.trajectory.tangent import step_between
 
 
 def defect(problem: Problem, t, x, u, x_next, params: PyTree) -> Float[Array, " k"]:
     """The step from the next state to where the dynamics lead."""
-    return step_between(problem.state_space, x_next, problem.dynamics(x, u, t, params))
+    space, after = problem.state_space, problem.dynamics(x, u, t, params)
+    return step_between(space, x_next, after if space is None else arrived(space, after))
 
 
 def defects(

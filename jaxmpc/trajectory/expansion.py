@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxmpc.lq.problem import LQProblem
 from jaxmpc.lq.rows import Jacobian, Rows
 from jaxmpc.problem import Problem, terminal_cost
-from jaxmpc.spaces.entries import short_step
+from jaxmpc.spaces.entries import arrived, short_step
 from jaxmpc.spaces.space import Space
 from jaxmpc.trajectory.chart import chart
 from jaxmpc.trajectory.constraints import stage_rows, terminal_rows
@@ -121,7 +121,8 @@ def _following(problem: Problem, params, z, t, x, x_next):
     n, space = len(x), problem.state_space
 
     def following(w):
-        return problem.dynamics(w[:n], w[n:], t, params)
+        after = problem.dynamics(w[:n], w[n:], t, params)
+        return after if space is None else arrived(space, after)
 
     if space is None:
         return following

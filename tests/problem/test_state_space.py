@@ -12,6 +12,7 @@ from rigid_body import PARAMS, SPACE, X0, dynamics, off_goal, slew
 import jaxmpc
 from jaxmpc import ILQR, SQP, ImplicitAdjoint, InteriorPoint, Status, spaces
 from jaxmpc.reformulations import free_parameters, model_draws, slew_rate
+from jaxmpc.spaces.quaternion import conjugate, exponential, logarithm
 
 SOLVERS = {"sqp": SQP(), "interior_point": InteriorPoint(), "ilqr": ILQR()}
 TIGHT = InteriorPoint(tolerance=1e-11)
@@ -253,6 +254,49 @@ def test_gradients_in_bounds_of_states():
 # --- Batches, warm starts, loops ---
 
 
+@pytest.mark.parametrize("faces", ["solve_batch", "vmap"])
+def test_gradients_of_states_stay_in_their_element_of_a_batch(faces):
+    def problem(space):
+        return jaxmpc.Problem(
+            lambda x, u, t, p: x + 0.1 * u,
+            lambda x, u, t, p: p * (1 - jnp.cos(x[0] - 1)) + 0.1 * u[0] ** 2,
+            horizon=3,
+            control_dim=1,
+            state_space=space,
+        )
+
+    def sums(space, x0s, price):
+        if faces == "vmap":
+            found = jax.vmap(lambda x0: jaxmpc.solve(problem(space), x0, price))(x0s)
+        else:
+            found = jaxmpc.solve_batch(problem(space), x0s, price)
+        weights = jnp.array([1.0, -2.0, 3.0])
+        return weights @ (found.states[:, -1, 0] + found.costates[:, 1, 0])
+
+    given = jnp.array([[0.1], [0.5], [2.0]]), 1.3
+    slopes = [
+        jax.grad(sums, (1, 2))(space, *given) for space in (spaces.Circle(), spaces.Euclidean(1))
+    ]
+    np.testing.assert_allclose(slopes[0][0], slopes[1][0], rtol=1e-9)
+    np.testing.assert_allclose(slopes[0][1], slopes[1][1], rtol=1e-9)
+
+
+def test_an_initial_state_from_outside_of_a_transformation():
+    start = jnp.array([0.3])
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + 0.1 * u,
+        lambda x, u, t, p: p * (1 - jnp.cos(x[0])) + 0.1 * u[0] ** 2,
+        horizon=3,
+        control_dim=1,
+        state_space=spaces.Product(spaces.Circle()),
+    )
+    found = jax.jit(jax.vmap(lambda p: jaxmpc.solve(problem, start, p).cost))(jnp.ones(2))
+    np.testing.assert_allclose(found, jaxmpc.solve(problem, start, 1.0).cost, rtol=1e-12)
+    turned, far = dataclasses.replace(problem, state_space=spaces.UnitQuaternion()), jnp.ones(4)
+    with pytest.raises(ValueError, match="must be on the state_space"):
+        jax.jit(lambda p: jaxmpc.solve(turned, far, p).cost)(1.0)
+
+
 def test_a_batch_is_its_elements_and_a_bad_one_hurts_nobody():
     steps = np.random.default_rng(0).normal(size=(5, 6)) * np.array([1.0] * 3 + [0.1] * 3)
     starts = jax.vmap(turned)(jnp.asarray(steps))
@@ -420,6 +464,76 @@ def test_a_space_of_ones_own():
     np.testing.assert_allclose(found.controls, ambient.controls, atol=1e-6)
     slope, other = (jax.grad(lambda p, s: solve(p, s).cost)(0.1, s) for s in (sphere, None))
     np.testing.assert_allclose(slope, other, rtol=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenFromAbove:
+    """Directions of three numbers, by steps across them: right for points of length one alone."""
+
+    dim = 3
+    tangent_dim = 2
+
+    def _across(self, x):
+        first = jnp.cross(x, jnp.array([0.1, 0.9, 0.4]))
+        first = first / jnp.linalg.norm(first)
+        return jnp.stack([first, jnp.cross(x, first)], axis=1)
+
+    def retract(self, x, dx):
+        x = x / jnp.linalg.norm(x)
+        y = x * jnp.sqrt(1 - dx @ dx) + self._across(x) @ dx
+        return y / jnp.linalg.norm(y)
+
+    def difference(self, x, y):
+        return self._across(x).T @ y
+
+
+def test_dynamics_somewhat_off_a_space_of_ones_own_are_projected():
+    """The same problem, whatever the length of what they return."""
+
+    def solved(length):
+        def dynamics(x, u, t, p):
+            after = x + 0.1 * jnp.cross(u, x)
+            return length * after / jnp.linalg.norm(after)
+
+        problem = jaxmpc.Problem(
+            dynamics,
+            lambda x, u, t, p: p * (1 - x[2]) + 0.05 * u @ u,
+            horizon=5,
+            control_dim=3,
+            state_space=SeenFromAbove(),
+        )
+        x0 = jnp.array([1.0, 0, 0])
+        return jax.value_and_grad(lambda p: jaxmpc.solve(problem, x0, p).cost)(2.0)
+
+    np.testing.assert_allclose(solved(1.04), solved(1.0), rtol=1e-9)
+
+
+class WorldTurns(spaces.UnitQuaternion):
+    """Steps in the frame of the world: a space that is derived from one has its own functions."""
+
+    def retract(self, x, dx):
+        turned = spaces.multiply(exponential(dx), x)
+        return turned / jnp.linalg.norm(turned)
+
+    def difference(self, x, y):
+        return logarithm(spaces.multiply(y, conjugate(x)))
+
+
+def test_a_space_that_is_derived_from_another():
+    def cost(space):
+        problem = jaxmpc.Problem(
+            lambda x, u, t, p: spaces.UnitQuaternion().retract(x, 0.3 * u),
+            lambda x, u, t, p: 0.1 * jnp.sum(u**2),
+            lambda x, p: jnp.sum(x[1:] ** 2),
+            horizon=5,
+            control_dim=3,
+            state_space=space,
+        )
+        found = jaxmpc.solve(problem, jnp.asarray(X0[:4]))
+        assert found.converged
+        return found.cost
+
+    np.testing.assert_allclose(cost(WorldTurns()), cost(spaces.UnitQuaternion()), rtol=1e-9)
 
 
 def test_euclidean_is_no_space_at_all():

@@ -1,6 +1,8 @@
 """MuJoCo in JAX: every derivative by forward mode, on any device, in either precision."""
 
+import functools
 import warnings
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -13,6 +15,17 @@ from jaxmpc.interop.mujoco.parameters import Parameters
 
 # From this condition of the mass matrix on, float32 keeps less than two digits of an acceleration.
 _FLOAT32_CONDITION = 1e5
+
+
+def _as_mjx_is_written(function: Callable) -> Callable:
+    """It broadcasts and casts where it is not said, which a user's flags may forbid."""
+
+    @functools.wraps(function)
+    def freely(*arguments):
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            return function(*arguments)
+
+    return freely
 
 
 class MJX:
@@ -41,6 +54,7 @@ class MJX:
         if self._model.qpos0.dtype == jnp.float32:
             _warn_of_float32(model)
 
+    @_as_mjx_is_written
     def _advance(self, x, u, theta):
         model = self._with(theta)
 
@@ -52,6 +66,7 @@ class MJX:
             return one(x, None)[0]
         return jax.lax.scan(one, x, length=self._substeps)[0]
 
+    @_as_mjx_is_written
     def _sensors(self, x, u, theta):
         return self._mjx.forward(self._with(theta), self._at(x, u)).sensordata.astype(x.dtype)
 

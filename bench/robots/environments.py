@@ -1,0 +1,136 @@
+"""Receding horizon in Gymnasium's environments, from their own starts.
+
+    python -m bench.robots.environments [--seeds N] [--only NAME ...]
+
+Needs the extras `mujoco` and `gym`. The mean return over the seeds; for Pendulum-v1 beside the best
+plan in hindsight: the whole episode solved at once from its start, from many guesses.
+"""
+
+import argparse
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmpc
+from bench import machine
+from jaxmpc.interop.gymnasium import adapter_of, run_episode
+from jaxmpc.interop.mujoco import robot
+
+_OPTIONS = {"hessian": "gauss_newton", "tolerance": 1e-5}
+
+
+def pendulum(horizon: int) -> jaxmpc.Problem:
+    """Pendulum-v1: its own step and its own reward, whose angle is the nearer way to upright."""
+
+    def step(x, u, t, params):
+        angle, speed = x
+        speed = jnp.clip(speed + 0.05 * (15 * jnp.sin(angle) + 3 * u[0]), -8, 8)
+        return jnp.stack([angle + 0.05 * speed, speed])
+
+    def cost(x, u, t, params):
+        nearest = x[0] - 2 * jnp.pi * jnp.round(x[0] / (2 * jnp.pi))
+        return nearest**2 + 0.1 * x[1] ** 2 + 1e-3 * u[0] ** 2
+
+    return jaxmpc.Problem(step, cost, horizon=horizon, control_dim=1, control_bounds=(-2.0, 2.0))
+
+
+def double_pendulum(env: Any) -> jaxmpc.Problem:
+    """The tip above the middle of the rail."""
+    inner = env.unwrapped
+    r = robot(inner.model, backend="c", substeps=inner.frame_skip)
+    tip, up = r.site("tip"), jnp.array([0.0, 0.0, 1.2])
+    return jaxmpc.Problem(
+        r.dynamics,
+        lambda x, u, t, params: (
+            5 * jnp.sum((tip(x) - up) ** 2) + 1e-3 * jnp.sum(x[3:] ** 2) + 1e-2 * u[0] ** 2
+        ),
+        horizon=25,
+        control_dim=1,
+        control_bounds=r.control_bounds,
+    )
+
+
+def reacher(env: Any) -> jaxmpc.Problem:
+    """The finger at the target, whose place is part of the state."""
+    inner = env.unwrapped
+    r = robot(inner.model, backend="c", substeps=inner.frame_skip)
+    finger, target = r.body("fingertip"), r.body("target")
+
+    def cost(x, u, t, params):
+        square = jnp.sum((finger(x) - target(x))[:3] ** 2)
+        return jnp.sqrt(square + 1e-6) + 0.1 * jnp.sum(u**2)  # the environment's, made smooth
+
+    return jaxmpc.Problem(
+        r.dynamics, cost, horizon=20, control_dim=2, control_bounds=r.control_bounds
+    )
+
+
+TASKS = {
+    "Pendulum-v1": (lambda env: pendulum(50), jaxmpc.SQP(max_iterations=50), None),
+    "InvertedDoublePendulum-v5": (double_pendulum, jaxmpc.SQP(**_OPTIONS), 2),
+    "Reacher-v5": (reacher, jaxmpc.SQP(**_OPTIONS), 3),
+}
+
+
+def episodes(name: str, seeds: int) -> dict:
+    """Returns of all seeds, what a sample took, and how many of them failed."""
+    of_env, solver, iterations = TASKS[name]
+    env = gymnasium.make(name)
+    controller = jaxmpc.RecedingHorizon(of_env(env), solver, iterations=iterations)
+    found = [run_episode(env, controller, seed=seed) for seed in range(seeds)]
+    seconds = np.concatenate([episode.seconds[2:] for episode in found])
+    statuses = np.concatenate([episode.statuses for episode in found])
+    fine = (jaxmpc.Status.converged, jaxmpc.Status.max_iterations)
+    return {
+        "environment": name,
+        "seeds": seeds,
+        "mean_return": float(np.mean([episode.total for episode in found])),
+        "worst_return": float(np.min([episode.total for episode in found])),
+        "mean_steps": float(np.mean([len(episode.rewards) for episode in found])),
+        "milliseconds": float(1e3 * np.median(seconds)),
+        "failed_samples": int(np.sum(~np.isin(statuses, fine))),
+    }
+
+
+def in_hindsight(seeds: int, guesses: int = 16) -> float:
+    """The mean of minus the least cost found of whole episodes of Pendulum-v1."""
+    env = gymnasium.make("Pendulum-v1")
+    starts = [adapter_of(env).state(env, env.reset(seed=seed)[0]) for seed in range(seeds)]
+    problem = pendulum(200)
+    rng = np.random.default_rng(0)
+    pumping = rng.choice([-2.0, 2.0], size=(guesses, 8)).repeat(5, axis=1)
+    controls = np.concatenate([pumping, np.zeros((guesses, 160))], axis=1)[:, :, None]
+    x0s = np.repeat(np.array(starts), guesses, axis=0)
+    found = jaxmpc.solve_batch(
+        problem,
+        jnp.asarray(x0s),
+        controls=jnp.asarray(np.tile(controls, (seeds, 1, 1))),
+        solver=jaxmpc.ILQR(max_iterations=100),
+    )
+    costs = np.where(np.isfinite(found.cost), found.cost, np.inf).reshape(seeds, guesses)
+    return float(-costs.min(axis=1).mean())
+
+
+def main():
+    """All environments, or those asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", nargs="*", default=list(TASKS))
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    host = machine.describe()
+    rows = []
+    for name in given.only:
+        seeds = 100 if name == "Pendulum-v1" and given.seeds == 20 else given.seeds
+        rows.append(episodes(name, seeds))
+        if name == "Pendulum-v1":
+            rows[-1]["in_hindsight"] = in_hindsight(seeds)
+        print(rows[-1], flush=True)
+    print(machine.save_own("environments", host, rows))
+
+
+if __name__ == "__main__":
+    main()
