@@ -69,4 +69,8 @@ def control_limited_policy(
         step, start, (stages(problem), lower, upper), reverse=True
     )
     k, K = jnp.where(definite, k, 0.0), jnp.where(definite, K, 0.0)
+    # Beyond a stage without a minimiser the recursion may grow until it is no number: that is not
+    # to be taken for Hessians that are none, which stay to be seen.
+    overgrown = ~definite & jnp.isfinite(sum(jnp.sum(part) for part in problem[:3]))
+    slope, curvature = (jnp.where(overgrown, 0.0, part) for part in (slope, curvature))
     return Policy(k, K, side, slope, curvature, definite)
