@@ -20,7 +20,7 @@ from jaxmpc.solvers.multiple_shooting.iterate import (
 )
 from jaxmpc.solvers.multiple_shooting.merit import merit_of
 from jaxmpc.solvers.multiple_shooting.newton import Box, Move
-from jaxmpc.trajectory.tangent import carried, moved
+from jaxmpc.trajectory.tangent import carried, moved, within_reach
 
 _SIDE_BY_SIDE = 4  # step sizes that are tried at once
 _LEAST = 15  # halvings, after which there is nothing left to try
@@ -54,8 +54,10 @@ class _Line(NamedTuple):
     box: Box
 
     def longest(self) -> Float[Array, ""]:
-        """The longest step that keeps all positive variables positive."""
-        return _longest_step(self.start.iterate.positive, self.move.change.positive, self.move.mu)
+        """The longest step that keeps positive variables positive, and attitudes within reach."""
+        change = self.move.change
+        size = _longest_step(self.start.iterate.positive, change.positive, self.move.mu)
+        return jnp.minimum(size, within_reach(self.problem.state_space, change.states))
 
     def at(self, size) -> Iterate:
         """The point after a step, with the multipliers of the start."""
