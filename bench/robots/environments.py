@@ -22,8 +22,8 @@ from jaxmpc.interop.mujoco import robot
 _OPTIONS = {"hessian": "gauss_newton", "tolerance": 1e-5}
 
 
-def pendulum(horizon: int) -> jaxmpc.Problem:
-    """Pendulum-v1: its own step and its own reward, whose angle is the nearer way to upright."""
+def pendulum(horizon: int, smooth: bool) -> jaxmpc.Problem:
+    """Pendulum-v1: its own step, and its own reward or one that is smooth where it hangs."""
 
     def step(x, u, t, params):
         angle, speed = x
@@ -32,7 +32,8 @@ def pendulum(horizon: int) -> jaxmpc.Problem:
 
     def cost(x, u, t, params):
         nearest = x[0] - 2 * jnp.pi * jnp.round(x[0] / (2 * jnp.pi))
-        return nearest**2 + 0.1 * x[1] ** 2 + 1e-3 * u[0] ** 2
+        away = 2 * (1 - jnp.cos(x[0])) if smooth else nearest**2
+        return away + 0.1 * x[1] ** 2 + 1e-3 * u[0] ** 2
 
     return jaxmpc.Problem(step, cost, horizon=horizon, control_dim=1, control_bounds=(-2.0, 2.0))
 
@@ -69,8 +70,8 @@ def reacher(env: Any) -> jaxmpc.Problem:
 
 
 TASKS = {
-    "Pendulum-v1": (lambda env: pendulum(50), jaxmpc.SQP(max_iterations=50), None),
-    "InvertedDoublePendulum-v5": (double_pendulum, jaxmpc.SQP(**_OPTIONS), 2),
+    "Pendulum-v1": (lambda env: pendulum(40, smooth=True), jaxmpc.ILQR(), 5),
+    "InvertedDoublePendulum-v5": (double_pendulum, jaxmpc.SQP(**_OPTIONS), 5),
     "Reacher-v5": (reacher, jaxmpc.SQP(**_OPTIONS), 3),
 }
 
@@ -95,23 +96,26 @@ def episodes(name: str, seeds: int) -> dict:
     }
 
 
-def in_hindsight(seeds: int, guesses: int = 16) -> float:
-    """The mean of minus the least cost found of whole episodes of Pendulum-v1."""
+def in_hindsight(seeds: int, guesses: int = 8) -> float:
+    """The mean of minus the least cost found of whole episodes of Pendulum-v1.
+
+    Each from several pumping starts: with the smooth cost, then from there with the true one.
+    """
     env = gymnasium.make("Pendulum-v1")
     starts = [adapter_of(env).state(env, env.reset(seed=seed)[0]) for seed in range(seeds)]
-    problem = pendulum(200)
     rng = np.random.default_rng(0)
     pumping = rng.choice([-2.0, 2.0], size=(guesses, 8)).repeat(5, axis=1)
     controls = np.concatenate([pumping, np.zeros((guesses, 160))], axis=1)[:, :, None]
-    x0s = np.repeat(np.array(starts), guesses, axis=0)
-    found = jaxmpc.solve_batch(
-        problem,
-        jnp.asarray(x0s),
-        controls=jnp.asarray(np.tile(controls, (seeds, 1, 1))),
-        solver=jaxmpc.ILQR(max_iterations=100),
-    )
-    costs = np.where(np.isfinite(found.cost), found.cost, np.inf).reshape(seeds, guesses)
-    return float(-costs.min(axis=1).mean())
+    x0s = jnp.asarray(np.repeat(np.array(starts), guesses, axis=0))
+    plan = jnp.asarray(np.tile(controls, (seeds, 1, 1)))
+    least, truth = np.full(len(x0s), np.inf), pendulum(200, smooth=False)
+    for smooth in (True, False):
+        problem = pendulum(200, smooth)
+        solver = jaxmpc.ILQR(max_iterations=100)
+        plan = jaxmpc.solve_batch(problem, x0s, controls=plan, solver=solver).controls
+        costs = jax.vmap(lambda x0, u: jaxmpc.evaluate(truth, x0, None, u).cost)(x0s, plan)
+        least = np.fmin(least, np.asarray(costs))
+    return float(-least.reshape(seeds, guesses).min(axis=1).mean())
 
 
 def main():
