@@ -77,6 +77,8 @@ def test_angles_have_no_jumps_and_quaternions_are_three_angles():
     assert list(columns) == ["x[0] [rad]", "roll [rad]", "pitch [rad]", "yaw [rad]", "x[5]"]
     np.testing.assert_allclose(columns["x[0] [rad]"], angle)
     np.testing.assert_allclose(columns["yaw [rad]"], yaw, atol=1e-12)
+    longer = readable(space, states * np.array([1.0, 1.2, 1.2, 1.2, 1.2, 1.0]))
+    np.testing.assert_allclose(longer["yaw [rad]"], yaw, atol=1e-12)
     two = spaces.Product(spaces.UnitQuaternion(), spaces.UnitQuaternion())
     assert len(readable(two, np.concatenate([q, q], axis=1))) == 6
     batch = readable(space, np.stack([states, states]))

@@ -1,4 +1,4 @@
-"""Models of our own: a pendulum, a cart-pole, an arm among obstacles, a finger and a box."""
+"""Models of our own: a pendulum, a cart-pole, an arm among obstacles."""
 
 PENDULUM = """
 <mujoco model="pendulum">
@@ -64,33 +64,5 @@ ARM = """
     <motor joint="shoulder" ctrlrange="-4 4" ctrllimited="true"/>
     <motor joint="elbow" ctrlrange="-2 2" ctrllimited="true"/>
   </actuator>
-</mujoco>
-"""
-
-# A hand-sized box on a table; {solref} says how stiff its contacts are.
-PUSH = """
-<mujoco model="push">
-  <option timestep="0.005" integrator="implicitfast"/>
-  <visual><global offwidth="320" offheight="240"/></visual>
-  <default><geom solref="{solref} 1"/></default>
-  <worldbody>
-    <light pos="0 -1 1" dir="0 1 -1"/>
-    <camera name="side" pos="0.1 -0.7 0.25" xyaxes="1 0 0 0 0.3 1"/>
-    <geom name="table" type="plane" size="0.6 0.3 0.05" rgba="0.85 0.85 0.8 1"/>
-    <geom type="capsule" fromto="0.25 -0.06 0.002 0.25 0.06 0.002" size="0.003"
-          contype="0" conaffinity="0" rgba="0.2 0.7 0.3 1"/>
-    <body name="finger" pos="-0.15 0 0.04">
-      <joint name="reach" type="slide" axis="1 0 0" damping="2"/>
-      <geom name="tip" type="sphere" size="0.015" mass="0.2" rgba="0.8 0.4 0.2 1"/>
-    </body>
-    <body name="box" pos="0 0 0.05">
-      <joint name="x" type="slide" axis="1 0 0"/>
-      <joint name="z" type="slide" axis="0 0 1"/>
-      <joint name="tilt" type="hinge" axis="0 1 0"/>
-      <geom name="box" type="box" size="0.05 0.05 0.05" mass="0.3" friction="0.6"
-            rgba="0.2 0.4 0.8 1"/>
-    </body>
-  </worldbody>
-  <actuator><motor joint="reach" ctrlrange="-6 6" ctrllimited="true"/></actuator>
 </mujoco>
 """

@@ -30,12 +30,12 @@ def euclidean_entries(space: Any) -> tuple[list[int], list[int]]:
     return entries, directions
 
 
-def curved_directions(space: Any) -> list[int]:
-    """The directions in which a step is not a sum: neither of numbers nor of angles."""
+def attitude_directions(space: Any) -> list[int]:
+    """The directions that turn an attitude, in radians."""
     if type(space) is Product:
         parts = zip(space.factors, space.starts(), strict=True)
-        return [j + direction for f, (_, j) in parts for direction in curved_directions(f)]
-    return [] if type(space) in (Euclidean, Circle) else list(range(space.tangent_dim))
+        return [j + direction for f, (_, j) in parts for direction in attitude_directions(f)]
+    return list(range(space.tangent_dim)) if type(space) is UnitQuaternion else []
 
 
 def short_step(space: Any, x: Float[Array, " n"], dx: Float[Array, " k"]) -> Float[Array, " n"]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmpc.spaces.entries import curved_directions
+from jaxmpc.spaces.entries import attitude_directions
 from jaxmpc.spaces.space import Space
 
 # In one direction [rad]. Up to a quarter turn the interior point was led astray with a quadrotor in
@@ -51,12 +51,12 @@ def within_reach(space: Space | None, steps: Float[Array, "T1 k"]) -> Float[Arra
     """The largest size up to 1 of steps that turn no attitude farther than a search should.
 
     A step knows nothing of whole turns: a long one leads to an attitude that it did not ask for,
-    and on to another minimum than the nearest.
+    and on to another minimum than the nearest. What the units of other spaces are is not known.
     """
-    curved = [] if space is None else curved_directions(space)
-    if not curved:
+    turning = [] if space is None else attitude_directions(space)
+    if not turning:
         return 1.0
-    return jnp.minimum(1.0, _LONGEST_TURN / jnp.max(jnp.abs(steps[:, np.array(curved)])))
+    return jnp.minimum(1.0, _LONGEST_TURN / jnp.max(jnp.abs(steps[:, np.array(turning)])))
 
 
 def carried(

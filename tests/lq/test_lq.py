@@ -8,6 +8,7 @@ import reference
 
 from jaxmpc import lq
 from jaxmpc.lq.bounds.box_qp import box_qp
+from jaxmpc.lq.bounds.control_limited import control_limited_policy
 from jaxmpc.lq.differentiable import control_gradient
 
 
@@ -109,6 +110,21 @@ def test_bounded_residual_is_rounding(horizon, n, m, limit):
     # A bound pushes outwards wherever it holds.
     push = -np.asarray(control_gradient(problem, solution)) * np.sign(solution.controls)
     assert np.min(push[held]) > -1e-9
+
+
+def test_what_grows_beyond_an_indefinite_stage_is_no_nan_of_the_problem():
+    """A stage without a minimiser, and before it so many unstable ones that the value overflows."""
+    horizon = 120
+    problem = random_problem(horizon, 2, 1)
+    unstable = jnp.tile(1e3 * jnp.eye(2), (horizon, 1, 1))
+    problem = problem._replace(A=unstable, R=problem.R.at[-1].set(-1e9))
+    low = jnp.full((horizon, 1), -jnp.inf)
+    policy = control_limited_policy(problem, low, -low, jnp.zeros(1))
+    assert not policy.definite
+    assert np.isfinite([policy.slope, policy.curvature]).all()
+    assert not policy.k.any()
+    broken = problem._replace(Q=problem.Q.at[3, 0, 0].set(jnp.nan))
+    assert np.isnan(control_limited_policy(broken, low, -low, jnp.zeros(1)).slope)
 
 
 def test_bounds_of_every_kind():

@@ -10,9 +10,10 @@ import reference
 from rigid_body import PARAMS, SPACE, X0, dynamics, off_goal, slew
 
 import jaxmpc
-from jaxmpc import ILQR, SQP, ImplicitAdjoint, InteriorPoint, Status, spaces
+from jaxmpc import ILQR, SQP, ImplicitAdjoint, InteriorPoint, Status, integrators, models, spaces
 from jaxmpc.reformulations import free_parameters, model_draws, slew_rate
 from jaxmpc.spaces.quaternion import conjugate, exponential, logarithm
+from jaxmpc.trajectory.tangent import within_reach
 
 SOLVERS = {"sqp": SQP(), "interior_point": InteriorPoint(), "ilqr": ILQR()}
 TIGHT = InteriorPoint(tolerance=1e-11)
@@ -383,6 +384,43 @@ def test_policies_between_samples_turn_along_the_space(best):
     np.testing.assert_allclose(u, best.controls[0], atol=1e-7)
     other = there * jnp.array([-1.0] * 4 + [1.0] * 3)  # the same attitude
     np.testing.assert_allclose(controller.policy(other, plan, 0.5), u, atol=1e-12)
+    nowhere = there.at[:4].set(0.0)  # no attitude at all: the plan's own control
+    np.testing.assert_allclose(controller.policy(nowhere, plan), best.controls[0], atol=1e-7)
+
+
+def test_searches_turn_no_attitude_too_far_at_once():
+    """Two quaternions between numbers and an angle: the largest turn alone counts."""
+    space = spaces.Product(
+        spaces.Euclidean(2), spaces.UnitQuaternion(), spaces.Circle(), spaces.UnitQuaternion()
+    )
+    steps = jnp.zeros((3, 9)).at[:, jnp.array([0, 5])].set(100.0)
+    assert within_reach(space, steps) == 1.0
+    steps = steps.at[1, 8].set(-np.pi).at[2, 2].set(0.1)
+    np.testing.assert_allclose(within_reach(space, steps), 1 / 8)
+    assert within_reach(None, steps) == 1.0
+
+
+@pytest.mark.slow
+def test_a_quadrotor_is_not_led_through_whole_turns():
+    """From where steps of several turns led to another minimum, thirty times as high."""
+    far = jnp.array([10.0] * 3 + [0.0] + [10.0] * 3 + [1.0] * 6)
+    problem = jaxmpc.Problem(
+        integrators.rk4(models.quadrotor, 0.05),
+        lambda x, u, t, p: 0.1 * jnp.sum((u - 1.22) ** 2) + 0.01 * jnp.sum(x[7:] ** 2),
+        lambda x, p: jnp.sum(far * x**2),
+        horizon=60,
+        control_dim=4,
+        control_bounds=(0.0, 4.0),
+        state_space=models.QUADROTOR_SPACE,
+    )
+    start = np.random.default_rng(1).uniform(-2, 2, (8, 3))[1]
+    x0 = models.quadrotor_state(jnp.asarray(start))
+    costs = []
+    for solver in SOLVERS.values():
+        found = jaxmpc.solve(problem, x0, solver=solver)
+        assert found.converged
+        costs.append(found.cost)
+    np.testing.assert_allclose(costs, 0.36607218, rtol=1e-6)
 
 
 # --- Angles, and spaces of one's own ---
