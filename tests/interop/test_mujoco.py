@@ -49,6 +49,16 @@ def stepped(model, x, u, steps):
     return np.concatenate([data.qpos, data.qvel, data.act])
 
 
+def with_masses(text, more):
+    """The model with other masses, but for the constants that scale how soft contacts are."""
+    model = mujoco.MjModel.from_xml_string(text)
+    softness = model.body_invweight0.copy(), model.dof_invweight0.copy()
+    model.body_mass[:] += more
+    mujoco.mj_setConst(model, mujoco.MjData(model))
+    model.body_invweight0[:], model.dof_invweight0[:] = softness
+    return model
+
+
 def moved(robot, x, dx):
     """States by steps [k, tangent] from x, by MuJoCo alone."""
     model = robot.model
@@ -79,8 +89,7 @@ def test_a_backend_is_mujoco(backend, name):
         """MuJoCo's steps from points moved by state, control and parameters, in numbers."""
         found = []
         for point, start in zip(points, moved(robot, x, points[:, :k]), strict=True):
-            model = mujoco.MjModel.from_xml_string(ROBOTS[name])
-            model.body_mass[:] += point[k + m : k + m + sizes["body_mass"]]
+            model = with_masses(ROBOTS[name], point[k + m : k + m + sizes["body_mass"]])
             model.dof_damping[:] += point[k + m + sizes["body_mass"] :]
             found.append(stepped(model, start, u + point[k : k + m], 2))
         return np.array(found)
@@ -106,6 +115,20 @@ def test_a_backend_is_mujoco(backend, name):
     weights = jnp.linspace(-1.0, 1.0, len(found))
     pulled = jax.jit(jax.grad(lambda point: weights @ moved_in_jax(point)))(jnp.zeros(width))
     np.testing.assert_allclose(pulled, weights @ found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["c", "mjx"])
+def test_controls_at_their_bounds_have_whole_derivatives(backend):
+    """Where MuJoCo clamps, and a plan often is; beyond, nothing changes any more."""
+    robot = jm.robot(CARTPOLE, backend=backend)
+    slope = jax.jit(jax.jacfwd(robot.dynamics, argnums=1))
+    inside, at, beyond = (slope(robot.x0, jnp.array([u])) for u in (9.9, 10.0, 10.1))
+    np.testing.assert_allclose(at, inside, atol=1e-8)
+    assert np.abs(at).max() > 1e-2
+    assert not beyond.any()
+    step = jax.jit(robot.dynamics)
+    wanted = stepped(robot.model, robot.x0, np.array([12.0]), 1)
+    np.testing.assert_allclose(step(robot.x0, jnp.array([12.0])), wanted, atol=1e-12)
 
 
 def test_free_joints_at_rest_have_derivatives():
@@ -299,6 +322,21 @@ def test_what_mjx_has_not_is_said():
     tendons = CARTPOLE.replace("</worldbody>", "</worldbody><option solver='PGS'/>")
     with pytest.raises(NotImplementedError, match="backend 'mjx'.*backend='c' has all"):
         jm.robot(tendons)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ('timestep="0.01"', 'timestep="0.01" integrator="RK4"', "by integrator RK4"),
+        ('name="socket" type="ball"', 'name="socket" type="ball" stiffness="1"', "with stiffness"),
+        ('motor joint="wrist"', 'motor joint="socket"', "actuators"),
+    ],
+)
+def test_what_mjx_has_wrong_derivatives_of_is_refused(old, new, part):
+    """A ball joint with a spring, at its reference: there MJX says that nothing pulls back."""
+    assert old in FLYER
+    with pytest.raises(NotImplementedError, match=f"wrong derivatives of .*{part}"):
+        jm.robot(FLYER.replace(old, new))
 
 
 def test_float32_warns_where_digits_are_lost():

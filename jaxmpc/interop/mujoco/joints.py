@@ -40,6 +40,16 @@ def state_space(model: MjModel) -> Space | None:
     return Product(*factors)
 
 
+def attitudes(model: MjModel) -> list[tuple[int, int]]:
+    """Where the quaternions begin in qpos, and the angular velocities that turn them in qvel."""
+    places = []
+    for kind, q, v in zip(model.jnt_type, model.jnt_qposadr, model.jnt_dofadr, strict=True):
+        if kind not in _NUMBERS:
+            ahead = 3 if kind == _FREE else 0
+            places.append((int(q) + ahead, int(v) + ahead))
+    return places
+
+
 def state_bounds(model: MjModel) -> tuple[Array, Array] | None:
     """The ranges of hinges and slides, and of activations; None where nothing is limited.
 

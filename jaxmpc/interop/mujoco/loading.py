@@ -1,5 +1,6 @@
 """From a file, a text or a model of MuJoCo's to a model that a problem can be made of."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def load(source: str | os.PathLike | MjModel) -> MjModel:
     if not path.is_file():
         raise FileNotFoundError(f"robot: there is no file {str(path)!r}.")
     return _checked(_read(mujoco.MjModel.from_xml_path, str(path), str(path)))
+
+
+def for_stepping(model: MjModel) -> MjModel:
+    """A copy for a backend, whose steps are functions: nothing is reset or clamped behind them.
+
+    At a bound of a control that MuJoCo clamps half of a derivative is lost; `Robot` keeps controls
+    within their ranges instead.
+    """
+    own = copy.copy(model)
+    flags = mujoco.mjtDisableBit
+    own.opt.disableflags |= flags.mjDSBL_CLAMPCTRL | flags.mjDSBL_AUTORESET
+    return own
 
 
 def _read(reader, source: str, name: str) -> MjModel:

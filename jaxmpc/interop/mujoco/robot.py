@@ -12,7 +12,7 @@ from jaxmpc.checks import check_positive
 from jaxmpc.interop.mujoco import backends, joints, kinematics
 from jaxmpc.interop.mujoco.distances import distance_of
 from jaxmpc.interop.mujoco.engine import MjModel, mujoco
-from jaxmpc.interop.mujoco.loading import load
+from jaxmpc.interop.mujoco.loading import for_stepping, load
 from jaxmpc.interop.mujoco.parameters import Parameters
 from jaxmpc.spaces import Space
 
@@ -58,7 +58,7 @@ class Robot:
                 f"dynamics: u must have shape ({self.model.nu},), a number for each actuator, got "
                 f"{jnp.shape(u)}."
             )
-        return self._backend.step(x, u, self._parameters.vector(params, x.dtype))
+        return self._backend.step(x, self._within(u), self._parameters.vector(params, x.dtype))
 
     def site(self, name: str) -> Measure:
         """position(x, params=None): of a site in the world [3]."""
@@ -103,7 +103,8 @@ class Robot:
 
         def reading(x, u, params=None):
             self._check(f"sensor {name!r}", x)
-            return self._backend.sense(x, u, self._parameters.vector(params, x.dtype))[start:end]
+            theta = self._parameters.vector(params, x.dtype)
+            return self._backend.sense(x, self._within(u), theta)[start:end]
 
         return reading
 
@@ -117,6 +118,13 @@ class Robot:
             return function(x[: self.model.nq], fields)
 
         return measure
+
+    def _within(self, u):
+        """As MuJoCo clamps it, but with the whole derivative at a bound, where plans often are."""
+        if self.control_bounds is None:
+            return u
+        low, high = (bound.astype(u.dtype) for bound in self.control_bounds)
+        return jnp.where((u < low) | (u > high), jnp.clip(u, low, high), u)
 
     def _number(self, kind, name: str) -> int:
         number = mujoco.mj_name2id(self.model, kind, name)
@@ -182,6 +190,6 @@ def robot(
         state_bounds=joints.state_bounds(model),
         x0=joints.initial_state(model, keyframe),
         params={name: jnp.asarray(value) for name, value in chosen.values.items()},
-        _backend=backends.make(backend, model, substeps, chosen),
+        _backend=backends.make(backend, for_stepping(model), substeps, chosen),
         _parameters=chosen,
     )

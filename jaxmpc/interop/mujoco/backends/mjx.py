@@ -11,7 +11,9 @@ import numpy as np
 
 from jaxmpc.interop.mujoco.engine import MjModel, mjx, mujoco
 from jaxmpc.interop.mujoco.forward_only import forward_only
+from jaxmpc.interop.mujoco.joints import attitudes
 from jaxmpc.interop.mujoco.parameters import Parameters
+from jaxmpc.spaces import UnitQuaternion
 
 # From this condition of the mass matrix on, float32 keeps less than two digits of an acceleration.
 _FLOAT32_CONDITION = 1e5
@@ -47,6 +49,8 @@ class MJX:
                 "backend='c' has all of MuJoCo."
             ) from error
         self._sizes = model.nq, model.nv
+        self._attitudes = attitudes(model)
+        _refuse_wrong_slopes(model, parameters)
         self._substeps = substeps
         self._parameters = parameters
         self.step = forward_only(self._advance)
@@ -59,12 +63,25 @@ class MJX:
         model = self._with(theta)
 
         def one(x, _):
-            data = self._mjx.step(model, self._at(x, u))
-            return jnp.concatenate([data.qpos, data.qvel, data.act]).astype(x.dtype), None
+            before = self._at(x, u)
+            data = self._mjx.step(model, before)
+            qpos = self._turned(before.qpos, data)
+            return jnp.concatenate([qpos, data.qvel, data.act]).astype(x.dtype), None
 
         if self._substeps == 1:
             return one(x, None)[0]
         return jax.lax.scan(one, x, length=self._substeps)[0]
+
+    def _turned(self, before, data):
+        """The positions after a step, with attitudes by an exponential that has slopes at rest.
+
+        MJX's own has a derivative of zero where the angular velocity is zero.
+        """
+        qpos = data.qpos
+        for q, v in self._attitudes:
+            turn = self._model.opt.timestep * data.qvel[v : v + 3]
+            qpos = qpos.at[q : q + 4].set(UnitQuaternion().retract(before[q : q + 4], turn))
+        return qpos
 
     @_as_mjx_is_written
     def _sensors(self, x, u, theta):
@@ -86,6 +103,27 @@ class MJX:
         as_own = partial(jnp.asarray, dtype=self._model.qpos0.dtype)
         fields = self._parameters.fields(theta)
         return self._model.tree_replace({name: as_own(value) for name, value in fields.items()})
+
+
+def _refuse_wrong_slopes(model: MjModel, parameters: Parameters):
+    """Raise where MJX has derivatives of zero that are none: at turns and rates of no length."""
+    joint, through = mujoco.mjtJoint, mujoco.mjtTrn
+    turning = np.isin(model.jnt_type, [int(joint.mjJNT_BALL), int(joint.mjJNT_FREE)])
+    moved = model.actuator_trnid[:, 0][model.actuator_trntype == int(through.mjTRN_JOINT)]
+    relative = model.actuator_trnid[:, 1][model.actuator_trntype == int(through.mjTRN_SITE)]
+    springs = "jnt_stiffness" in parameters.values or model.jnt_stiffness[turning].any()
+    rk4 = model.opt.integrator == int(mujoco.mjtIntegrator.mjINT_RK4)
+    wrong = {
+        "ball and free joints by integrator RK4": turning.any() and rk4,
+        "ball and free joints with stiffness": turning.any() and springs,
+        "actuators of ball and free joints": turning[moved].any(),
+        "actuators of sites with a refsite": (relative >= 0).any(),
+    }
+    parts = [part for part, there in wrong.items() if there]
+    if parts:
+        raise NotImplementedError(
+            f"robot: backend 'mjx' has wrong derivatives of {parts}; use backend='c'."
+        )
 
 
 def _warn_of_float32(model: MjModel):

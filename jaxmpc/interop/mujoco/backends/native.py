@@ -20,16 +20,17 @@ X, U, THETA = range(3)  # the arguments of all functions here
 class Native:
     """Functions of many states [b, n], controls [b, m] and parameters [b, p] at once.
 
-    A step is a function of these: the constraint solver starts from zero, the automatic reset of
-    bad states is off, and rows that are no numbers, or too large for MuJoCo, lead to NaN.
+    The constraint solver starts every step from zero, and rows that are no numbers, or too large
+    for MuJoCo, lead to NaN.
     """
 
     def __init__(self, model: MjModel, substeps: int, parameters: Parameters):
-        self.model = _without_reset(model)
+        self.model = model
         self.tangents = 2 * model.nv + model.na
         self._substeps = substeps
         self._parameters = parameters
         self._copies: list[MjModel] = []
+        self._scratch = copy.copy(model)
         affinity = getattr(os, "sched_getaffinity", None)
         threads = len(affinity(0)) if affinity else os.cpu_count() or 1
         self._data = [mujoco.MjData(self.model) for _ in range(threads)]
@@ -170,19 +171,23 @@ class Native:
             return [self.model] * len(theta)
         different, which = np.unique(theta, axis=0, return_inverse=True)
         while len(self._copies) < len(different):
-            self._copies.append(_without_reset(self.model))
+            self._copies.append(copy.copy(self.model))
         for own, values in zip(self._copies, different, strict=False):
-            for name, value in self._parameters.fields(values).items():
-                getattr(own, name)[...] = value
+            self._set(own, values)
         return [self._copies[i] for i in which.reshape(-1)]
+
+    def _set(self, own: MjModel, values: np.ndarray):
+        """Give a model other parameters.
+
+        The inertia of a body that moves along its own axes is read from a constant of the model.
+        """
+        for model in (own, self._scratch):
+            for name, value in self._parameters.fields(values).items():
+                getattr(model, name)[...] = value
+        mujoco.mj_setConst(self._scratch, self._data[0])
+        own.dof_M0[...] = self._scratch.dof_M0
 
 
 def _numbers(*parts) -> np.ndarray:
     small = [(np.abs(part) < mujoco.mjMAXVAL).all(axis=1) for part in parts]
     return np.logical_and.reduce(small)
-
-
-def _without_reset(model: MjModel) -> MjModel:
-    own = copy.copy(model)
-    own.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-    return own
