@@ -1,6 +1,7 @@
 """From what an environment shows to the state of a model, and from its controls to actions."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -77,5 +78,8 @@ def _of_pendulum(env, observation) -> np.ndarray:
 
 
 def _of_mujoco(env, observation) -> np.ndarray:
-    data = env.unwrapped.data
-    return np.concatenate([data.qpos, data.qvel, data.act])
+    mujoco: Any = importlib.import_module("mujoco")  # which such an environment has brought
+    inner = env.unwrapped
+    qpos = inner.data.qpos.copy()
+    mujoco.mj_normalizeQuat(inner.model, qpos)  # as MuJoCo reads them; resets add noise to them
+    return np.concatenate([qpos, inner.data.qvel, inner.data.act])

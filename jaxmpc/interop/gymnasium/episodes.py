@@ -1,12 +1,13 @@
 """An episode: a controller in an environment that it did not make."""
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc.checks import check_positive, check_type
 from jaxmpc.control.simulation import Controller
@@ -49,6 +50,7 @@ def run_episode(
     seed: int | None = None,
     options: dict[str, Any] | None = None,
     steps: int = 1000,
+    key: Array | None = None,
 ) -> Episode:
     """Reset the environment and let the controller act until it ends, or for `steps` steps.
 
@@ -65,6 +67,7 @@ def run_episode(
         seed: of the reset.
         options: of the reset.
         steps: after how many to stop at the latest.
+        key: a `jax.random.key`, for a controller whose solver samples.
 
     Raises:
         TypeError, ValueError: an argument does not fit, or the adapter's states do not fit the
@@ -78,7 +81,8 @@ def run_episode(
     check_type("run_episode", "adapter", reads, Adapter)
     observation, _ = env.reset(seed=seed, options=options)
     x = reads.state(env, observation)
-    plan = controller.init(jnp.asarray(x), params)
+    begin = controller.init if key is None else partial(controller.init, key=key)
+    plan = begin(jnp.asarray(x), params)
     states, controls, rewards, statuses, seconds = [x], [], [], [], []
     terminated = truncated = False
     while not (terminated or truncated) and len(controls) < steps:

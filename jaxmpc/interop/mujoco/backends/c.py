@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxmpc.interop.mujoco.backends.native import THETA, Native, X
-from jaxmpc.interop.mujoco.engine import MjModel
+from jaxmpc.interop.mujoco.engine import MjModel, unreported
 from jaxmpc.interop.mujoco.forward_only import forward_only
 from jaxmpc.interop.mujoco.joints import state_space
 from jaxmpc.interop.mujoco.parameters import Parameters
@@ -99,7 +99,7 @@ class C:
                 size = np.shape(argument)[-1]
                 given = np.broadcast_to(np.asarray(argument, float), (*lead, size))
                 rows.append(given.reshape(math.prod(lead), size))
-            with self._lock:
+            with self._lock, unreported():
                 found = function(*rows)
             return found.reshape(*lead, *shape).astype(x.dtype)
 
