@@ -61,6 +61,31 @@ def test_a_pendulum_is_swung_up():
     np.testing.assert_allclose(episode.rewards, rewards, atol=1e-4)
 
 
+def test_a_controller_that_samples_gets_a_key():
+    env = gymnasium.make("Pendulum-v1")
+    sampler = jaxmpc.ICEM(samples=64, elites=8, iterations=3, noise=1.5)
+    controller = RecedingHorizon(UPRIGHT, sampler, iterations=3)
+    key = jax.random.key(0)
+    first, again = (
+        interop.run_episode(env, controller, seed=0, steps=5, key=key) for _ in range(2)
+    )
+    assert set(first.statuses) == {Status.sampled}
+    assert np.any(first.controls)
+    np.testing.assert_array_equal(first.controls, again.controls)
+    with pytest.raises(ValueError, match="key"):
+        interop.run_episode(env, controller, seed=0, steps=5)
+
+
+def test_attitudes_that_a_reset_has_disturbed_are_read_as_mujoco_does():
+    env = gymnasium.make("Humanoid-v5")
+    observation, _ = env.reset(seed=0)
+    disturbed = env.unwrapped.data.qpos[3:7].copy()
+    x = interop.adapter_of(env).state(env, observation)
+    assert abs(np.linalg.norm(disturbed) - 1) > 1e-3
+    np.testing.assert_allclose(x[3:7], disturbed / np.linalg.norm(disturbed), atol=1e-15)
+    np.testing.assert_array_equal(env.unwrapped.data.qpos[3:7], disturbed)
+
+
 @pytest.mark.parametrize(
     ("name", "size"),
     [("InvertedPendulum-v5", 4), ("InvertedDoublePendulum-v5", 6), ("Reacher-v5", 8)],

@@ -192,6 +192,39 @@ def test_places_are_mujocos():
         np.testing.assert_allclose(found, wanted, atol=1e-9, err_msg=pair)
 
 
+def test_places_of_many_joints_are_mujocos():
+    """Three hinges on a body, deep trees, and the free joint that all of it hangs on."""
+    gymnasium = pytest.importorskip("gymnasium")
+    model = gymnasium.make("Humanoid-v5").unwrapped.model
+    robot, data = jm.robot(model, backend="c"), mujoco.MjData(model)
+    rng = np.random.default_rng(0)
+    mujoco.mj_integratePos(model, data.qpos, rng.normal(size=model.nv), 1.0)
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    x = jnp.concatenate([data.qpos, data.qvel])
+    for body in range(model.nbody):
+        found = robot.body(model.body(body).name)(x)
+        np.testing.assert_allclose(found[:3], data.xpos[body], atol=1e-14)
+        np.testing.assert_allclose(abs(found[3:] @ data.xquat[body]), 1.0, atol=1e-14)
+    np.testing.assert_allclose(robot.center_of_mass()(x), data.subtree_com[0], atol=1e-14)
+
+
+def test_steps_that_diverge_are_not_reported(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where MuJoCo would write its log
+    robot = jm.robot(CARTPOLE, backend="c", substeps=20)
+    mine = [].append
+    mujoco.set_mju_user_warning(mine)
+    try:
+        robot.dynamics(robot.x0 + 1e6, jnp.zeros(1)).block_until_ready()
+        assert mujoco.get_mju_user_warning() == mine
+    finally:
+        mujoco.set_mju_user_warning(None)
+    robot.dynamics(robot.x0 + 1e6, jnp.zeros(1)).block_until_ready()
+    assert not mine.__self__
+    assert not list(tmp_path.iterdir())
+    assert "WARNING" not in "".join(capfd.readouterr())
+
+
 def test_distances_are_negative_inside_and_have_slopes():
     robot = jm.robot(PUSHED, backend="c")
     gap = robot.distance("tip", "box")

@@ -1,0 +1,40 @@
+"""A robot's motion as an animated picture, rendered without a screen."""
+
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from bench.kept import FOLDER
+
+_COLORS = 64  # a file of some hundred kilobytes
+
+
+def film(
+    name: str,
+    model: Any,
+    states: Float[np.ndarray, "k n"],
+    dt: float,
+    camera: int | str = -1,
+    size: tuple[int, int] = (240, 320),
+) -> Path:
+    """Written to bench/results: the states in real time, at most 25 pictures a second.
+
+    `MUJOCO_GL=egl` or `MUJOCO_GL=osmesa` renders where there is no screen.
+    """
+    data, every = mujoco.MjData(model), max(1, round(0.04 / dt))
+    pictures = []
+    with mujoco.Renderer(model, *size) as renderer:
+        for state in states[::every]:
+            data.qpos[:] = state[: model.nq]
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera)
+            pictures.append(Image.fromarray(renderer.render()).quantize(_COLORS))
+    file = FOLDER / f"robots-{name}.gif"
+    pictures[0].save(
+        file, save_all=True, append_images=pictures[1:], duration=1000 * dt * every, loop=0
+    )
+    return file

@@ -1,0 +1,121 @@
+"""Gymnasium's humanoid stands, is pushed, and stands again: receding horizon by sampling.
+
+    MUJOCO_GL=egl python -m bench.robots.humanoid [--steps N] [--push NEWTON] [--film]
+
+Needs the extras `mujoco`, `gym` and `plots`. 24 positions, 23 velocities, 17 actuators; what stands
+is the environment's own model, with its integrator and its contacts. The plan's model has another
+integrator, whose steps cost a quarter, and twice the time step.
+"""
+
+import argparse
+import copy
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+import jaxmpc
+from bench import machine
+from bench.robots.film import film
+from jaxmpc.interop.gymnasium import run_episode
+from jaxmpc.interop.mujoco import robot
+
+_PUSHED = range(60, 70)  # these samples
+_TORSO = 1
+
+
+class Pushed(gymnasium.Wrapper):
+    """Somebody pushes the torso forwards for a while."""
+
+    def __init__(self, env: gymnasium.Env, newton: float):
+        super().__init__(env)
+        self._newton, self._taken = newton, 0
+
+    def reset(self, **given: Any):
+        """Begin again."""
+        self._taken = 0
+        return self.env.reset(**given)
+
+    def step(self, action: Any):
+        """One sample, with or without the push."""
+        data: Any = self.unwrapped.data  # pyright: ignore
+        data.xfrc_applied[_TORSO, 0] = self._newton if self._taken in _PUSHED else 0.0
+        self._taken += 1
+        return self.env.step(action)
+
+
+def standing(env: Any) -> tuple[jaxmpc.Problem, float]:
+    """The centre of mass above the feet, upright, still; and how long a sample is."""
+    model = copy.copy(env.unwrapped.model)
+    substeps = env.unwrapped.frame_skip * model.opt.timestep / 0.005
+    model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    model.opt.timestep = 0.005
+    r = robot(model, backend="c", substeps=round(substeps))
+    feet = r.body("right_foot"), r.body("left_foot")
+    center = r.center_of_mass("torso")
+    nq = model.nq
+
+    def cost(x, u, t, params):
+        joints, velocity = x[7:nq], x[nq:]
+        between = 0.5 * (feet[0](x)[:2] + feet[1](x)[:2])
+        lean = center(x)[:2] - between
+        tilt = x[4] ** 2 + x[5] ** 2
+        return (
+            50 * jnp.sum(lean**2)
+            + 2 * jnp.sum(center(x)[:2] ** 2)
+            + 20 * (x[2] - 1.3) ** 2
+            + 10 * tilt
+            + 0.3 * jnp.sum(joints**2)
+            + 5 * jnp.sum(velocity[:2] ** 2)
+            + 0.01 * jnp.sum(velocity**2)
+            + 0.5 * jnp.sum(u**2)
+        )
+
+    problem = jaxmpc.Problem(
+        r.dynamics,
+        cost,
+        lambda x, params: 10 * cost(x, jnp.zeros(model.nu), 0, params),
+        horizon=20,
+        control_dim=r.control_dim,
+        control_bounds=r.control_bounds,
+        state_space=r.state_space,
+    )
+    return problem, r.dt
+
+
+def main():
+    """One episode, its row, and its film."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--push", type=float, default=100.0)
+    parser.add_argument("--film", action="store_true")
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    env = Pushed(gymnasium.make("Humanoid-v5"), given.push)
+    problem, dt = standing(env)
+    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=1, noise=0.15)
+    controller = jaxmpc.RecedingHorizon(problem, sampler, iterations=1)
+    found = run_episode(env, controller, seed=0, steps=given.steps, key=jax.random.key(0))
+    row = {
+        "environment": "Humanoid-v5",
+        "push_newton": given.push,
+        "push_seconds": len(_PUSHED) * dt,
+        "stood_seconds": len(found.controls) * dt,
+        "fell": found.terminated,
+        "furthest": float(np.max(np.linalg.norm(found.states[:, :2], axis=1))),
+        "at_the_end": float(np.linalg.norm(found.states[-1, :2])),
+        "lowest": float(np.min(found.states[:, 2])),
+        "return": found.total,
+        "milliseconds": float(1e3 * np.median(found.seconds[2:])),
+    }
+    print(row)
+    print(machine.save_own("robots_humanoid", machine.describe(), [row]))
+    if given.film:
+        print(film("humanoid", env.unwrapped.model, found.states, dt))  # pyright: ignore
+
+
+if __name__ == "__main__":
+    main()
