@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import gymnasium
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 
 import jaxmpc
@@ -24,6 +23,7 @@ from bench import machine
 from bench.robots import grid
 from jaxmpc.interop.gymnasium import Episode, run_episode
 from jaxmpc.interop.mujoco import Robot, robot
+from jaxmpc.interop.mujoco.engine import mujoco
 
 # Differences of MuJoCo's steps are right to some 1e-9; a loop needs no more than this of a plan.
 _SQP = jaxmpc.SQP(hessian="gauss_newton", tolerance=1e-3)

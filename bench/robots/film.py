@@ -3,14 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from bench.kept import FOLDER
+from jaxmpc.interop.mujoco.engine import mujoco
 
 _COLORS = 64  # a file of some hundred kilobytes
+
+
+def following(body: int, distance: float) -> Any:
+    """A camera that a body takes along, from the side and a little above."""
+    camera = mujoco.MjvCamera()
+    camera.type, camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, body
+    camera.distance, camera.azimuth, camera.elevation = distance, 120.0, -10.0
+    return camera
 
 
 def film(
@@ -18,10 +26,12 @@ def film(
     model: Any,
     states: Float[np.ndarray, "k n"],
     dt: float,
-    camera: int | str = -1,
+    camera: Any = -1,
     size: tuple[int, int] = (240, 320),
 ) -> Path:
     """Written to bench/results: the states in real time, at most 25 pictures a second.
+
+    camera: the number or name of one of the model's, or one that is `following`.
 
     `MUJOCO_GL=egl` or `MUJOCO_GL=osmesa` renders where there is no screen.
     """

@@ -12,7 +12,6 @@ from typing import Any
 import gymnasium
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Float
 
@@ -21,6 +20,7 @@ from bench import machine
 from bench.robots.film import film
 from jaxmpc.interop.gymnasium import run_episode
 from jaxmpc.interop.mujoco import Robot, robot
+from jaxmpc.interop.mujoco.engine import mujoco
 
 _SPEED = 1.5  # that is wanted [m/s]
 _CLEAR = 0.01  # the foot is in the air [m]

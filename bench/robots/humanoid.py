@@ -14,14 +14,14 @@ from typing import Any
 import gymnasium
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 
 import jaxmpc
 from bench import machine
-from bench.robots.film import film
+from bench.robots.film import film, following
 from jaxmpc.interop.gymnasium import run_episode
 from jaxmpc.interop.mujoco import robot
+from jaxmpc.interop.mujoco.engine import mujoco
 
 _PUSHED = range(60, 70)  # these samples
 _TORSO = 1
@@ -65,7 +65,7 @@ def standing(env: Any) -> tuple[jaxmpc.Problem, float]:
         tilt = x[4] ** 2 + x[5] ** 2
         return (
             50 * jnp.sum(lean**2)
-            + 2 * jnp.sum(center(x)[:2] ** 2)
+            + 10 * jnp.sum(center(x)[:2] ** 2)
             + 20 * (x[2] - 1.3) ** 2
             + 10 * tilt
             + 0.3 * jnp.sum(joints**2)
@@ -114,7 +114,7 @@ def main():
     print(row)
     print(machine.save_own("robots_humanoid", machine.describe(), [row]))
     if given.film:
-        print(film("humanoid", env.unwrapped.model, found.states, dt))  # pyright: ignore
+        print(film("humanoid", env.unwrapped.model, found.states, dt, following(_TORSO, 4.0)))  # pyright: ignore
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models of our own: a pendulum, a cart-pole, an arm among obstacles."""
+"""Models of our own: a pendulum, a cart-pole, an arm among obstacles, a finger and a box."""
 
 PENDULUM = """
 <mujoco model="pendulum">
@@ -63,6 +63,35 @@ ARM = """
   <actuator>
     <motor joint="shoulder" ctrlrange="-4 4" ctrllimited="true"/>
     <motor joint="elbow" ctrlrange="-2 2" ctrllimited="true"/>
+  </actuator>
+</mujoco>
+"""
+
+PUSH = """
+<mujoco model="push">
+  <option timestep="0.005" integrator="implicitfast"/>
+  <visual><global offwidth="320" offheight="240"/></visual>
+  <worldbody>
+    <light pos="0 0 2"/>
+    <camera name="side" pos="0.1 -0.35 0.55" xyaxes="1 0 0 0 0.85 0.53"/>
+    <geom name="table" type="plane" size="0.6 0.6 0.1" friction="0.4"
+      rgba="0.85 0.85 0.8 1"/>
+    <site name="goal" pos="0.2 0.1 0.001" type="box" size="0.04 0.04 0.001" euler="0 0 30"
+      rgba="0.2 0.7 0.3 0.6"/>
+    <body name="finger" pos="-0.1 0.02 0.03">
+      <joint name="x" type="slide" axis="1 0 0" damping="2"/>
+      <joint name="y" type="slide" axis="0 1 0" damping="2"/>
+      <geom name="tip" type="sphere" size="0.015" mass="0.1" friction="0.6" rgba="0.8 0.4 0.2 1"/>
+    </body>
+    <body name="box" pos="0 0 0.03">
+      <freejoint/>
+      <geom name="box" type="box" size="0.04 0.04 0.03" mass="0.2" friction="0.4"
+        rgba="0.2 0.4 0.8 1"/>
+    </body>
+  </worldbody>
+  <actuator>
+    <position joint="x" kp="40" ctrlrange="-0.3 0.5" ctrllimited="true"/>
+    <position joint="y" kp="40" ctrlrange="-0.4 0.4" ctrllimited="true"/>
   </actuator>
 </mujoco>
 """

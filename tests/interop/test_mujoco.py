@@ -202,11 +202,30 @@ def test_places_of_many_joints_are_mujocos():
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     x = jnp.concatenate([data.qpos, data.qvel])
-    for body in range(model.nbody):
-        found = robot.body(model.body(body).name)(x)
+    for name in ("world", "torso", "right_foot", "left_lower_arm"):
+        found, body = robot.body(name)(x), model.body(name).id
         np.testing.assert_allclose(found[:3], data.xpos[body], atol=1e-14)
         np.testing.assert_allclose(abs(found[3:] @ data.xquat[body]), 1.0, atol=1e-14)
     np.testing.assert_allclose(robot.center_of_mass()(x), data.subtree_com[0], atol=1e-14)
+
+
+def test_places_follow_the_parameters():
+    robot = jm.robot(FLYER, backend="c", parameters=("body_pos", "body_ipos", "body_mass"))
+    x, _ = somewhere(robot)
+    rng = np.random.default_rng(1)
+    moved = {
+        name: value + 0.1 * rng.uniform(size=value.shape) for name, value in robot.params.items()
+    }
+    model = mujoco.MjModel.from_xml_string(FLYER)
+    for name, value in moved.items():
+        getattr(model, name)[:] = value
+    data = mujoco.MjData(model)
+    data.qpos[:] = x[: model.nq]
+    mujoco.mj_kinematics(model, data)
+    np.testing.assert_allclose(robot.site("tip")(x, moved), data.site("tip").xpos, atol=1e-14)
+    masses = np.asarray(moved["body_mass"])
+    center = masses[1:] @ data.xipos[1:] / masses[1:].sum()  # the world weighs nothing
+    np.testing.assert_allclose(robot.center_of_mass()(x, moved), center, atol=1e-14)
 
 
 def test_steps_that_diverge_are_not_reported(capfd, tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """An episode: a controller in an environment that it did not make."""
 
 import time
-from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -81,8 +80,8 @@ def run_episode(
     check_type("run_episode", "adapter", reads, Adapter)
     observation, _ = env.reset(seed=seed, options=options)
     x = reads.state(env, observation)
-    begin = controller.init if key is None else partial(controller.init, key=key)
-    plan = begin(jnp.asarray(x), params)
+    begin: Any = controller.init  # only those that sample take a key
+    plan = begin(jnp.asarray(x), params, **({} if key is None else {"key": key}))
     states, controls, rewards, statuses, seconds = [x], [], [], [], []
     terminated = truncated = False
     while not (terminated or truncated) and len(controls) < steps:

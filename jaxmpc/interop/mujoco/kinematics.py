@@ -49,7 +49,7 @@ def body_poses(
     parents = np.array([link.parent for link in links])
     poses = _motions(model, links, qpos, fields)
     while parents.any():
-        poses = _behind(tuple(part[parents] for part in poses), poses)
+        poses = _behind((poses[0][parents], poses[1][parents]), poses)
         parents = parents[parents]
     at = np.array([last[body] for body in bodies])
     return poses[0][at], poses[1][at]
@@ -67,9 +67,9 @@ def center_of_mass(
     model: MjModel, root: int, qpos: Float[Array, " q"], fields: Mapping
 ) -> Float[Array, "3"]:
     """Of a body and all that hangs on it."""
-    bodies = np.array([b for b in range(1, model.nbody) if root in _ancestors(model, b)])
-    masses = jnp.asarray(fields.get("body_mass", model.body_mass), qpos.dtype)[bodies]
-    inertial = jnp.asarray(fields.get("body_ipos", model.body_ipos), qpos.dtype)[bodies]
+    bodies = [body for body in range(1, model.nbody) if root in _ancestors(model, body)]
+    masses = jnp.asarray(fields.get("body_mass", model.body_mass), qpos.dtype)[np.array(bodies)]
+    inertial = jnp.asarray(fields.get("body_ipos", model.body_ipos), qpos.dtype)[np.array(bodies)]
     positions, attitudes = body_poses(model, bodies, qpos, fields)
     return masses @ (positions + _rotated(attitudes, inertial)) / jnp.sum(masses)
 
@@ -116,8 +116,9 @@ def _motions(model, links: list[_Link], qpos, fields) -> Poses:
         jnp.asarray(part, dtype) for part in (before, quat, slides, turns, after)
     )
     if "body_pos" in fields:
-        places = np.array([i for i, link in enumerate(links) if link.body], int)
-        before = before.at[places].set(fields["body_pos"][np.array([links[i].body for i in places])])
+        bodies = np.array([link.body for link in links])
+        places = np.flatnonzero(bodies)
+        before = before.at[places].set(fields["body_pos"][bodies[places]])
     moved = (qpos - jnp.asarray(model.qpos0, dtype))[address][:, None]
     attitudes = jax.vmap(multiply)(quat, _exponentials(turns * moved))
     for number in balls:
