@@ -126,7 +126,7 @@ def _from_what_happened(problem: jaxmpc.Problem, episode: Episode) -> float:
     found = jaxmpc.solve(
         problem,
         jnp.asarray(episode.states[0]),
-        solver=jaxmpc.SQP(hessian="gauss_newton", tolerance=1e-4),
+        solver=jaxmpc.SQP(hessian="gauss_newton", tolerance=1e-4, max_iterations=60),
         controls=jnp.asarray(episode.controls),
         states=jnp.asarray(episode.states),
     )

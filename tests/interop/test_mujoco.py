@@ -1,5 +1,7 @@
 """Robots of MuJoCo's: each backend against MuJoCo itself, and solves of what they make."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,6 +143,19 @@ def test_free_joints_at_rest_have_derivatives():
 
 
 @pytest.mark.slow
+def test_centers_of_mass_matter_in_both_backends():
+    """MuJoCo does not read them where a body's frame is that of its inertia."""
+    slopes = []
+    for backend in ("c", "mjx"):
+        robot = jm.robot(FLYER, backend=backend, parameters=("body_ipos",))
+        x, u = somewhere(robot)
+        step = partial(robot.dynamics, x, u, None)
+        slopes.append(jax.jacfwd(step)(robot.params)["body_ipos"])
+    assert np.abs(slopes[0]).max() > 0.1
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_free_joints_at_rest_have_derivatives_in_mjx():
     robot = jm.robot(FLYER)
     A = jax.jit(jax.jacfwd(robot.dynamics))(robot.x0, jnp.zeros(2))
@@ -219,6 +234,8 @@ def test_places_follow_the_parameters():
     model = mujoco.MjModel.from_xml_string(FLYER)
     for name, value in moved.items():
         getattr(model, name)[:] = value
+    for frames in (model.body_sameframe, model.geom_sameframe, model.site_sameframe):
+        frames[:] = 0  # nothing has the frame of anything else any more
     data = mujoco.MjData(model)
     data.qpos[:] = x[: model.nq]
     mujoco.mj_kinematics(model, data)

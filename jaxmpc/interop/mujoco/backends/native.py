@@ -25,6 +25,8 @@ class Native:
     """
 
     def __init__(self, model: MjModel, substeps: int, parameters: Parameters):
+        if "body_ipos" in parameters.values:
+            model = _with_centers_of_mass(model)
         self.model = model
         self.tangents = 2 * model.nv + model.na
         self._substeps = substeps
@@ -186,6 +188,20 @@ class Native:
                 getattr(model, name)[...] = value
         mujoco.mj_setConst(self._scratch, self._data[0])
         own.dof_M0[...] = self._scratch.dof_M0
+
+
+def _with_centers_of_mass(model: MjModel) -> MjModel:
+    """A copy that reads where centres of mass are, though they were at the origins of bodies."""
+    simple = [model.body(i).name or str(i) for i in np.flatnonzero(model.body_simple[1:]) + 1]
+    if simple:
+        raise NotImplementedError(
+            "robot: parameters=('body_ipos',) does not reach the constant inertia that backend='c' "
+            f"has for bodies that move along their own axes, {simple}; use backend='mjx'."
+        )
+    own = copy.copy(model)
+    for frames in (own.body_sameframe, own.geom_sameframe, own.site_sameframe):
+        frames[:] = 0
+    return own
 
 
 def _numbers(*parts) -> np.ndarray:
