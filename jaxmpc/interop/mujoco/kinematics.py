@@ -1,6 +1,7 @@
 """Where bodies, sites and centres of mass are, in JAX: derivatives of any order, any backend."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,22 @@ _FREE, _BALL, _SLIDE = map(int, (_JOINT.mjJNT_FREE, _JOINT.mjJNT_BALL, _JOINT.mj
 Pose = tuple[Float[Array, "3"], Float[Array, "4"]]  # position [m] and attitude in the world
 Poses = tuple[Float[Array, "b 3"], Float[Array, "b 4"]]
 
-_exponentials, _rotated = jax.vmap(exponential), jax.vmap(rotate)
+# Matrices that are linear in q: of q * r for any r, and by conjugating twice of r * conj(q).
+_ONES = np.eye(4)
+_LEFT = np.stack(
+    [
+        np.stack([_ONES[i] * sign for i, sign in rows])
+        for rows in (
+            ((0, 1), (1, 1), (2, 1), (3, 1)),
+            ((1, -1), (0, 1), (3, -1), (2, 1)),
+            ((2, -1), (3, 1), (0, 1), (1, -1)),
+            ((3, -1), (2, -1), (1, 1), (0, 1)),
+        )
+    ]
+)
+_CONJUGATE = np.diag([1.0, -1.0, -1.0, -1.0])
+_RIGHT = _CONJUGATE @ _LEFT @ _CONJUGATE
+_product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 class _Link(NamedTuple):
@@ -47,12 +63,12 @@ def body_poses(
     """
     links, last = _links(model, bodies)
     parents = np.array([link.parent for link in links])
-    poses = _motions(model, links, qpos, fields)
+    motions = _motions(model, links, qpos, fields)
     while parents.any():
-        poses = _behind((poses[0][parents], poses[1][parents]), poses)
+        motions = _product("nkij,nkjl->nkil", motions[parents], motions)
         parents = parents[parents]
-    at = np.array([last[body] for body in bodies])
-    return poses[0][at], poses[1][at]
+    of_bodies = motions[np.array([last[body] for body in bodies])]
+    return of_bodies[:, 0, 1:, 0], of_bodies[:, 1, :, 0]
 
 
 def fixed_on(pose: Pose, position: np.ndarray, attitude: np.ndarray | None = None) -> Pose:
@@ -71,7 +87,8 @@ def center_of_mass(
     masses = jnp.asarray(fields.get("body_mass", model.body_mass), qpos.dtype)[np.array(bodies)]
     inertial = jnp.asarray(fields.get("body_ipos", model.body_ipos), qpos.dtype)[np.array(bodies)]
     positions, attitudes = body_poses(model, bodies, qpos, fields)
-    return masses @ (positions + _rotated(attitudes, inertial)) / jnp.sum(masses)
+    centers = positions + jax.vmap(rotate)(attitudes, inertial)
+    return masses @ centers / jnp.sum(masses)
 
 
 def _links(model, bodies: Sequence[int]) -> tuple[list[_Link], dict[int, int]]:
@@ -91,8 +108,11 @@ def _links(model, bodies: Sequence[int]) -> tuple[list[_Link], dict[int, int]]:
     return links, last
 
 
-def _motions(model, links: list[_Link], qpos, fields) -> Poses:
-    """Of every link on its parent: numbers that are fixed, and those of joints."""
+def _motions(model, links: list[_Link], qpos, fields) -> Float[Array, "n 2 4 4"]:
+    """Of every link on its parent, as two matrices that are multiplied when one follows another.
+
+    The first acts on (1, place), the second, of the attitude alone, on quaternions.
+    """
     count, dtype = len(links), qpos.dtype
     before, quat = np.zeros((count, 3)), np.tile(np.eye(4)[0], (count, 1))
     slides, turns, address = np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count, int)
@@ -120,20 +140,22 @@ def _motions(model, links: list[_Link], qpos, fields) -> Poses:
         places = np.flatnonzero(bodies)
         before = before.at[places].set(fields["body_pos"][bodies[places]])
     moved = (qpos - jnp.asarray(model.qpos0, dtype))[address][:, None]
-    attitudes = jax.vmap(multiply)(quat, _exponentials(turns * moved))
+    attitudes = jax.vmap(multiply)(quat, jax.vmap(exponential)(turns * moved))
     for number in balls:
         attitudes = attitudes.at[number].set(qpos[address[number] : address[number] + 4])
     for number in frees:
         start = address[number]
         before = before.at[number].set(qpos[start : start + 3])
         attitudes = attitudes.at[number].set(qpos[start + 3 : start + 7])
+    left = _product("nq,qij->nij", attitudes, jnp.asarray(_LEFT, dtype))
+    right = _product("nq,qij->nij", attitudes, jnp.asarray(_RIGHT, dtype))
+    turned = _product("nij,njk->nik", left, right)[:, 1:, 1:]
     # What a joint turns about stays in place: there, turn, and back.
-    return before + _rotated(attitudes, slides * moved + after), attitudes
-
-
-def _behind(first: Poses, then: Poses) -> Poses:
-    """Motions one behind the other."""
-    return first[0] + _rotated(first[1], then[0]), jax.vmap(multiply)(first[1], then[1])
+    place = before + _product("nij,nj->ni", turned, slides * moved + after)
+    ones = jnp.zeros_like(turned[:, :1, :1]) + 1
+    top = jnp.concatenate([ones, jnp.zeros_like(turned[:, :1])], axis=2)
+    below = jnp.concatenate([place[:, :, None], turned], axis=2)
+    return jnp.stack([jnp.concatenate([top, below], axis=1), left], axis=1)
 
 
 def _ancestors(model, body: int) -> set[int]:
