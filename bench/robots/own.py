@@ -1,21 +1,24 @@
 """Our own models swing up and reach, planned through MuJoCo's own steps and Jacobians.
 
-    python -m bench.robots.own
+    MUJOCO_GL=egl python -m bench.robots.own [--film]
 
-Needs the extra `mujoco`. Prints, and writes bench/results.
+Needs the extras `mujoco` and `plots`. Prints, and writes bench/results.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 import jaxmpc
 from bench import machine
 from bench.robots import models
+from bench.robots.film import film
 from jaxmpc.interop.mujoco import Robot, robot
 
 # MuJoCo's Jacobians are differences, right to some 1e-9: no solver gets to 1e-8 with them.
@@ -110,6 +113,9 @@ def arm() -> Task:
 
 def main():
     """Solve each, twice: what the first call takes is mostly compilation."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--film", action="store_true")
+    given = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     host, rows = machine.describe(), []
     for task in (pendulum, cartpole, arm):
@@ -133,6 +139,9 @@ def main():
             }
         )
         print(rows[-1], flush=True)
+        if given.film:
+            name = rows[-1]["robot"]
+            print(film(name, robot.model, np.asarray(found.states), robot.dt, "side"))
     print(machine.save_own("robots", host, rows))
 
 
