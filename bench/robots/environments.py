@@ -8,7 +8,6 @@ programming for Pendulum-v1, by the solver from what happened for Reacher-v5.
 """
 
 import argparse
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,9 +20,8 @@ import numpy as np
 import jaxmpc
 from bench import machine
 from bench.robots import grid
+from bench.robots.planner import planner
 from jaxmpc.interop.gymnasium import Episode, run_episode
-from jaxmpc.interop.mujoco import Robot, robot
-from jaxmpc.interop.mujoco.engine import mujoco
 
 # Differences of MuJoCo's steps are right to some 1e-9; a loop needs no more than this of a plan.
 _SQP = jaxmpc.SQP(hessian="gauss_newton", tolerance=1e-3)
@@ -70,7 +68,7 @@ def double_pendulum(env: Any) -> Task:
 
     No step can earn more than 10 - (1.2 - 2)^2 = 9.36, and a thousand can at most be taken.
     """
-    r = _robot(env)
+    r = planner(env)
 
     def cost(x, u, t, params):
         lean = x[1] ** 2 + (x[1] + x[2]) ** 2
@@ -93,7 +91,7 @@ def double_pendulum(env: Any) -> Task:
 
 def reacher(env: Any) -> Task:
     """The finger at the target, whose place is part of the state."""
-    r = _robot(env)
+    r = planner(env)
     finger, target = r.body("fingertip"), r.body("target")
     price = env.unwrapped._reward_control_weight  # 1 in code, 0.1 in its documentation
 
@@ -112,13 +110,6 @@ def reacher(env: Any) -> Task:
         )
 
     return Task(problem(25), _SQP, 3, partial(_from_what_happened, problem(50)))
-
-
-def _robot(env: Any) -> Robot:
-    """To plan with: the environment's own with another integrator, whose Jacobians cost less."""
-    model = copy.copy(env.unwrapped.model)
-    model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    return robot(model, backend="c", substeps=env.unwrapped.frame_skip)
 
 
 def _from_what_happened(problem: jaxmpc.Problem, episode: Episode) -> float:

@@ -10,7 +10,7 @@ from PIL import Image
 from bench.kept import FOLDER
 from jaxmpc.interop.mujoco.engine import mujoco
 
-_COLORS = 64  # a file of some hundred kilobytes
+_COLORS, _SIZE = 64, (240, 320)  # a file of a hundred kilobytes to a megabyte and a half
 
 
 def following(body: int, distance: float) -> Any:
@@ -26,18 +26,16 @@ def film(
     model: Any,
     states: Float[np.ndarray, "k n"],
     dt: float,
-    camera: Any = -1,
-    size: tuple[int, int] = (240, 320),
+    camera: Any,
 ) -> Path:
     """Written to bench/results: the states in real time, at most 25 pictures a second.
 
-    camera: the number or name of one of the model's, or one that is `following`.
-
+    camera: the name of one of the model's, or one that is `following`.
     `MUJOCO_GL=egl` or `MUJOCO_GL=osmesa` renders where there is no screen.
     """
     data, every = mujoco.MjData(model), max(1, round(0.04 / dt))
     pictures = []
-    with mujoco.Renderer(model, *size) as renderer:
+    with mujoco.Renderer(model, *_SIZE) as renderer:
         for state in states[::every]:
             data.qpos[:] = state[: model.nq]
             mujoco.mj_forward(model, data)

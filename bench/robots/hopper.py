@@ -6,8 +6,6 @@ Needs the extras `mujoco`, `gym` and `plots`. A hop is a time in the air between
 """
 
 import argparse
-import copy
-from typing import Any
 
 import gymnasium
 import jax
@@ -18,20 +16,12 @@ from jaxtyping import Float
 import jaxmpc
 from bench import machine
 from bench.robots.film import film
+from bench.robots.planner import planner
 from jaxmpc.interop.gymnasium import run_episode
-from jaxmpc.interop.mujoco import Robot, robot
-from jaxmpc.interop.mujoco.engine import mujoco
+from jaxmpc.interop.mujoco import Robot
 
 _SPEED = 1.5  # that is wanted [m/s]
 _CLEAR = 0.01  # the foot is in the air [m]
-
-
-def planner(env: Any) -> Robot:
-    """The environment's model with an integrator whose steps cost a quarter, twice as long."""
-    model = copy.copy(env.unwrapped.model)
-    model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    model.opt.timestep *= 2
-    return robot(model, backend="c", substeps=env.unwrapped.frame_skip // 2)
 
 
 def hopping(r: Robot) -> jaxmpc.Problem:
@@ -70,7 +60,7 @@ def main():
     given = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     env = gymnasium.make("Hopper-v5", frame_skip=10)
-    r = planner(env)
+    r = planner(env, timestep=0.004)  # twice its own
     sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=3, noise=0.5)
     controller = jaxmpc.RecedingHorizon(hopping(r), sampler, iterations=3)
     found = run_episode(env, controller, seed=0, steps=given.steps, key=jax.random.key(0))

@@ -4,11 +4,10 @@
 
 Needs the extras `mujoco`, `gym` and `plots`. 24 positions, 23 velocities, 17 actuators; what stands
 is the environment's own model, with its integrator and its contacts. The plan's model has another
-integrator, whose steps cost a quarter, and twice the time step.
+integrator and a longer time step.
 """
 
 import argparse
-import copy
 from typing import Any
 
 import gymnasium
@@ -19,9 +18,8 @@ import numpy as np
 import jaxmpc
 from bench import machine
 from bench.robots.film import film, following
+from bench.robots.planner import planner
 from jaxmpc.interop.gymnasium import run_episode
-from jaxmpc.interop.mujoco import robot
-from jaxmpc.interop.mujoco.engine import mujoco
 
 _PUSHED = range(60, 70)  # these samples
 _TORSO = 1
@@ -49,14 +47,10 @@ class Pushed(gymnasium.Wrapper):
 
 def standing(env: Any) -> tuple[jaxmpc.Problem, float]:
     """The centre of mass above the feet, upright, still; and how long a sample is."""
-    model = copy.copy(env.unwrapped.model)
-    substeps = env.unwrapped.frame_skip * model.opt.timestep / 0.005
-    model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    model.opt.timestep = 0.005
-    r = robot(model, backend="c", substeps=round(substeps))
+    r = planner(env, timestep=0.005)  # its own is 0.003
     feet = r.body("right_foot"), r.body("left_foot")
     center = r.center_of_mass("torso")
-    nq = model.nq
+    nq = r.model.nq
 
     def cost(x, u, t, params):
         joints, velocity = x[7:nq], x[nq:]
@@ -77,7 +71,7 @@ def standing(env: Any) -> tuple[jaxmpc.Problem, float]:
     problem = jaxmpc.Problem(
         r.dynamics,
         cost,
-        lambda x, params: 10 * cost(x, jnp.zeros(model.nu), 0, params),
+        lambda x, params: 10 * cost(x, jnp.zeros(r.control_dim), 0, params),
         horizon=20,
         control_dim=r.control_dim,
         control_bounds=r.control_bounds,

@@ -21,16 +21,17 @@ from bench.robots.film import film
 from jaxmpc.interop.mujoco import Robot, robot
 
 _GOAL, _TURN = jnp.array([0.2, 0.1]), math.radians(30)
+_ATTITUDE = jnp.array([math.cos(_TURN / 2), 0.0, 0.0, math.sin(_TURN / 2)])
+_ITERATIONS = 3  # a sample, of either solver
 
 
 def errors(r: Robot):
     """How far a state is from the goal: distance [m] and turn [rad]."""
     box = r.body("box")
-    wanted = jnp.array([math.cos(_TURN / 2), 0.0, 0.0, math.sin(_TURN / 2)])
 
     def of(x):
         pose = box(x)
-        half = jnp.clip(jnp.abs(pose[3:] @ wanted), 0.0, 1.0)
+        half = jnp.clip(jnp.abs(pose[3:] @ _ATTITUDE), 0.0, 1.0)
         return jnp.linalg.norm(pose[:2] - _GOAL), 2 * jnp.arccos(half)
 
     return of
@@ -39,11 +40,10 @@ def errors(r: Robot):
 def pushing(r: Robot) -> jaxmpc.Problem:
     """The box at its goal; the finger near it, so that samples find it."""
     box, gap = r.body("box"), r.distance("tip", "box")
-    wanted = jnp.array([math.cos(_TURN / 2), 0.0, 0.0, math.sin(_TURN / 2)])
 
     def cost(x, u, t, params):
         pose = box(x)
-        turned = 1 - jnp.sum(pose[3:] * wanted) ** 2
+        turned = 1 - jnp.sum(pose[3:] * _ATTITUDE) ** 2
         off = jnp.sum((pose[:2] - _GOAL) ** 2)
         return 100 * off + 2 * turned + 3 * gap(x) ** 2 + 0.02 * jnp.sum(x[9:11] ** 2)
 
@@ -58,9 +58,9 @@ def pushing(r: Robot) -> jaxmpc.Problem:
     )
 
 
-def episode(r: Robot, problem: jaxmpc.Problem, solver: jaxmpc.Solver, iterations: int, steps: int):
+def episode(r: Robot, problem: jaxmpc.Problem, solver: jaxmpc.Solver, steps: int):
     """The states of a loop, and what the median sample took [s]."""
-    controller = jaxmpc.RecedingHorizon(problem, solver, iterations=iterations)
+    controller = jaxmpc.RecedingHorizon(problem, solver, iterations=_ITERATIONS)
     x, plan = r.x0, controller.init(r.x0, key=jax.random.key(0))
     states, seconds = [np.asarray(x)], []
     for _ in range(steps):
@@ -81,10 +81,10 @@ def main():
     jax.config.update("jax_enable_x64", True)
     r = robot(models.PUSH, backend="c", substeps=8)
     problem, rows = pushing(r), []
-    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=3, noise=0.1)
+    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=_ITERATIONS, noise=0.1)
     local = jaxmpc.SQP(hessian="gauss_newton", tolerance=1e-4)
-    for name, solver, iterations in (("ICEM", sampler, 3), ("SQP", local, 3)):
-        states, seconds = episode(r, problem, solver, iterations, given.steps)
+    for name, solver in (("ICEM", sampler), ("SQP", local)):
+        states, seconds = episode(r, problem, solver, given.steps)
         off, turn = errors(r)(jnp.asarray(states[-1]))
         rows.append(
             {

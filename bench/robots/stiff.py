@@ -1,4 +1,4 @@
-"""Why stiff contact makes derivatives useless, and what to do: a finger shoves a puck.
+"""What derivatives are worth in contact, and what samples are: a finger shoves a puck.
 
     python -m bench.robots.stiff
 

@@ -80,8 +80,8 @@ def run_episode(
     check_type("run_episode", "adapter", reads, Adapter)
     observation, _ = env.reset(seed=seed, options=options)
     x = reads.state(env, observation)
-    begin: Any = controller.init  # only those that sample take a key
-    plan = begin(jnp.asarray(x), params, **({} if key is None else {"key": key}))
+    keyed: dict[str, Any] = {} if key is None else {"key": key}  # only those that sample take one
+    plan = controller.init(jnp.asarray(x), params, **keyed)
     states, controls, rewards, statuses, seconds = [x], [], [], [], []
     terminated = truncated = False
     while not (terminated or truncated) and len(controls) < steps:

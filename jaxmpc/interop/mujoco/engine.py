@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import io
-from collections.abc import Iterator
+import threading
 from typing import Any, TypeAlias
 
 MjModel: TypeAlias = Any
@@ -22,15 +22,28 @@ def mjx() -> Any:
         return importlib.import_module("mujoco.mjx")
 
 
-@contextlib.contextmanager
-def unreported() -> Iterator[None]:
+class _Unreported:
     """MuJoCo's warnings are not printed, nor written to its log file.
 
-    A search tries steps that diverge by the thousand; what came of them is told by NaN.
+    A search tries steps that diverge by the thousand; what came of them is told by NaN. The handler
+    is one for the process: the first of several threads puts it aside, the last one puts it back.
     """
-    before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(lambda message: None)
-    try:
-        yield
-    finally:
-        mujoco.set_mju_user_warning(before)
+
+    def __init__(self):
+        self._lock, self._inside, self._before = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self._lock:
+            if not self._inside:
+                self._before = mujoco.get_mju_user_warning()
+                mujoco.set_mju_user_warning(lambda message: None)
+            self._inside += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                mujoco.set_mju_user_warning(self._before)
+
+
+unreported = _Unreported()

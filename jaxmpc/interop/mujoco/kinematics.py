@@ -18,17 +18,14 @@ _FREE, _BALL, _SLIDE = map(int, (_JOINT.mjJNT_FREE, _JOINT.mjJNT_BALL, _JOINT.mj
 Pose = tuple[Float[Array, "3"], Float[Array, "4"]]  # position [m] and attitude in the world
 Poses = tuple[Float[Array, "b 3"], Float[Array, "b 4"]]
 
-# Matrices that are linear in q: of q * r for any r, and by conjugating twice of r * conj(q).
-_ONES = np.eye(4)
-_LEFT = np.stack(
+# q * r as a matrix on r, linear in the numbers of q; conjugated before and after, that of
+# r * conj(q).
+_LEFT = np.array(
     [
-        np.stack([_ONES[i] * sign for i, sign in rows])
-        for rows in (
-            ((0, 1), (1, 1), (2, 1), (3, 1)),
-            ((1, -1), (0, 1), (3, -1), (2, 1)),
-            ((2, -1), (3, 1), (0, 1), (1, -1)),
-            ((3, -1), (2, -1), (1, 1), (0, 1)),
-        )
+        [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]],
+        [[0, 0, -1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, -1, 0, 0]],
+        [[0, 0, 0, -1], [0, 0, -1, 0], [0, 1, 0, 0], [1, 0, 0, 0]],
     ]
 )
 _CONJUGATE = np.diag([1.0, -1.0, -1.0, -1.0])
@@ -147,11 +144,19 @@ def _motions(model, links: list[_Link], qpos, fields) -> Float[Array, "n 2 4 4"]
         start = address[number]
         before = before.at[number].set(qpos[start : start + 3])
         attitudes = attitudes.at[number].set(qpos[start + 3 : start + 7])
+    # What a joint turns about stays in place: there, turn, and back.
+    return _matrices(before, attitudes, slides * moved + after)
+
+
+def _matrices(
+    before: Float[Array, "n 3"], attitudes: Float[Array, "n 4"], after: Float[Array, "n 3"]
+) -> Float[Array, "n 2 4 4"]:
+    """Of motions by `before`, then a turn, then by `after` in the turned frame."""
+    dtype = attitudes.dtype
     left = _product("nq,qij->nij", attitudes, jnp.asarray(_LEFT, dtype))
     right = _product("nq,qij->nij", attitudes, jnp.asarray(_RIGHT, dtype))
     turned = _product("nij,njk->nik", left, right)[:, 1:, 1:]
-    # What a joint turns about stays in place: there, turn, and back.
-    place = before + _product("nij,nj->ni", turned, slides * moved + after)
+    place = before + _product("nij,nj->ni", turned, after)
     ones = jnp.zeros_like(turned[:, :1, :1]) + 1
     top = jnp.concatenate([ones, jnp.zeros_like(turned[:, :1])], axis=2)
     below = jnp.concatenate([place[:, :, None], turned], axis=2)

@@ -99,7 +99,7 @@ class C:
                 size = np.shape(argument)[-1]
                 given = np.broadcast_to(np.asarray(argument, float), (*lead, size))
                 rows.append(given.reshape(math.prod(lead), size))
-            with self._lock, unreported():
+            with self._lock, unreported:
                 found = function(*rows)
             return found.reshape(*lead, *shape).astype(x.dtype)
 

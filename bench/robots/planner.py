@@ -1,0 +1,21 @@
+"""What a loop plans with in an environment that MuJoCo simulates."""
+
+import copy
+from typing import Any
+
+from jaxmpc.interop.mujoco import Robot, robot
+from jaxmpc.interop.mujoco.engine import mujoco
+
+
+def planner(env: Any, timestep: float | None = None) -> Robot:
+    """The environment's model for the C backend, its integrator `implicitfast`.
+
+    That evaluates forces once a step where Runge and Kutta's does so four times, and MuJoCo has
+    its Jacobians. timestep: of this model [s]; None: the environment's. A sample stays as long.
+    """
+    inner = env.unwrapped
+    model = copy.copy(inner.model)
+    sample = inner.frame_skip * model.opt.timestep
+    model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    model.opt.timestep = timestep or model.opt.timestep
+    return robot(model, backend="c", substeps=round(sample / model.opt.timestep))
