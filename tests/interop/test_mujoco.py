@@ -23,7 +23,20 @@ BACKENDS = [
     pytest.param("mjx", "cartpole", id="mjx-cartpole"),
     pytest.param("mjx", "flyer", id="mjx-flyer", marks=pytest.mark.slow),
     pytest.param("mjx", "pushed", id="mjx-pushed", marks=pytest.mark.slow),
+    pytest.param("warp", "cartpole", id="warp-cartpole", marks=pytest.mark.slow),
+    pytest.param("warp", "flyer", id="warp-flyer", marks=pytest.mark.slow),
+    pytest.param("warp", "pushed", id="warp-pushed", marks=pytest.mark.slow),
 ]
+EXACT = {"c": 0, "mjx": 1e-6, "warp": 1e-5}  # Warp's steps are of float32
+STANDING = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="1 1 0.1"/>
+    <body name="cube"><freejoint/><geom type="box" size="0.1 0.1 0.1"/><site name="middle"/></body>
+  </worldbody>
+  <actuator><motor site="middle" gear="0 0 1 0 0 0"/></actuator>
+</mujoco>
+"""
 # MuJoCo's own Jacobians are differences, right to some 1e-9: no solver gets to 1e-8 with them.
 OPTIONS = {"hessian": "gauss_newton", "tolerance": 1e-6}
 FIRST_ORDER = {"solver": SQP(**OPTIONS), "adjoint": ImplicitAdjoint(hessian="gauss_newton")}
@@ -75,14 +88,16 @@ def moved(robot, x, dx):
 
 @pytest.mark.parametrize(("backend", "name"), BACKENDS)
 def test_a_backend_is_mujoco(backend, name):
-    """Steps to 1e-6, Jacobians in states along the space, controls and parameters."""
+    """Steps, Jacobians in states along the space, controls and parameters."""
+    if backend == "warp":
+        pytest.importorskip("mujoco_warp")
     chosen = ("body_mass", "dof_damping")
     robot = jm.robot(ROBOTS[name], backend=backend, substeps=2, parameters=chosen)
     x, u = somewhere(robot)
     step = jax.jit(robot.dynamics)
     wanted = stepped(robot.model, x, u, 2)
-    np.testing.assert_allclose(step(x, u, 0, None), wanted, atol=0 if backend == "c" else 1e-6)
-    np.testing.assert_allclose(step(x, u, 0, robot.params), wanted, atol=1e-6)
+    np.testing.assert_allclose(step(x, u, 0, None), wanted, atol=EXACT[backend])
+    np.testing.assert_allclose(step(x, u, 0, robot.params), wanted, atol=max(EXACT[backend], 1e-6))
 
     nv, k, m = robot.model.nv, 2 * robot.model.nv + robot.model.na, robot.control_dim
     sizes = {name: value.size for name, value in robot.params.items()}
@@ -117,6 +132,22 @@ def test_a_backend_is_mujoco(backend, name):
     weights = jnp.linspace(-1.0, 1.0, len(found))
     pulled = jax.jit(jax.grad(lambda point: weights @ moved_in_jax(point)))(jnp.zeros(width))
     np.testing.assert_allclose(pulled, weights @ found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_worlds_of_warp_are_apart_and_find_room():
+    """Rows that are no numbers, parameters of their own, and more contacts than were expected."""
+    pytest.importorskip("mujoco_warp")
+    robot, exact = (jm.robot(STANDING, name, parameters=("body_mass",)) for name in ("warp", "c"))
+    x = jnp.stack([somewhere(robot, seed)[0] for seed in range(5)]).at[2, 0].set(jnp.nan)
+    x = x.at[:, 2].set(0.09)  # a centimetre deep, whichever way it is turned
+    u = jnp.zeros((5, robot.control_dim))
+    params = {"body_mass": jnp.outer(jnp.linspace(0.8, 1.2, 5), robot.params["body_mass"])}
+    robot._backend._worlds._room = {"nconmax": 1, "njmax": 1}
+    found, wanted = (jax.vmap(r.dynamics, (0, 0, None, 0))(x, u, 0, params) for r in (robot, exact))
+    assert np.isnan(found).all(axis=1).tolist() == [False, False, True, False, False]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    assert robot._backend._worlds._room["njmax"] > 1
 
 
 @pytest.mark.parametrize("backend", ["c", "mjx"])

@@ -22,6 +22,18 @@ def mjx() -> Any:
         return importlib.import_module("mujoco.mjx")
 
 
+def warp() -> tuple[Any, Any]:
+    """Warp and MuJoCo Warp, an extra of their own: they bring a compiler of kernels."""
+    try:
+        found = importlib.import_module("warp")
+        found.config.log_level = 30  # of logging: else a line for each of a hundred kernels
+        return found, importlib.import_module("mujoco_warp")
+    except ImportError as error:
+        raise ImportError(
+            "robot: backend 'warp' needs MuJoCo Warp: pip install 'jaxmpc[warp]'."
+        ) from error
+
+
 class _Unreported:
     """MuJoCo's warnings are not printed, nor written to its log file.
 

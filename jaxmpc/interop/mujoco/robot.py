@@ -166,7 +166,8 @@ def robot(
         backend: "mjx", MuJoCo in JAX: compiles for a while, runs anywhere, has derivatives of any
             order. "c", MuJoCo itself on the CPU by a callback: exact, all of its contacts, nothing
             to compile, first derivatives alone (use `hessian="gauss_newton"` in the solver and in
-            `ImplicitAdjoint`).
+            `ImplicitAdjoint`). "warp" (`pip install 'jaxmpc[warp]'`), MuJoCo Warp in float32, for
+            thousands of states at once on a GPU; its Jacobians are those of "c".
         substeps: steps of the model in one of `dynamics`, under the same control.
         parameters: fields of the model, such as "body_mass", that `params` holds: a dict with
             these names, of arrays in the model's shapes. Constants that MuJoCo derives from them

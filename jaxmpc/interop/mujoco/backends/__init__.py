@@ -1,4 +1,4 @@
-"""Who steps the model: MJX (JAX, derivatives by forward mode) or MuJoCo's C library."""
+"""Who steps the model: MJX (JAX, derivatives by forward mode), MuJoCo's C library, or Warp."""
 
 from typing import Protocol
 
@@ -27,11 +27,15 @@ class Backend(Protocol):
 
 def make(name: str, model: MjModel, substeps: int, parameters: Parameters) -> Backend:
     """The backend of a name; each is imported only where it is asked for."""
-    check_choice("robot", "backend", name, ("mjx", "c"))
+    check_choice("robot", "backend", name, ("mjx", "c", "warp"))
     if name == "mjx":
         from jaxmpc.interop.mujoco.backends.mjx import MJX
 
         return MJX(model, substeps, parameters)
+    if name == "warp":
+        from jaxmpc.interop.mujoco.backends.warp import Warp
+
+        return Warp(model, substeps, parameters)
     from jaxmpc.interop.mujoco.backends.c import C
 
     return C(model, substeps, parameters)

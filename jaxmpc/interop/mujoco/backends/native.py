@@ -46,7 +46,7 @@ class Native:
     ) -> Float[np.ndarray, "b n"]:
         """The states after all substeps."""
         found = np.full_like(x, np.nan)
-        good = _numbers(x, u, theta)
+        good = numbers(x, u, theta)
         if good.any():
             start = np.concatenate([np.zeros((good.sum(), 1)), x[good]], axis=1)
             held = np.repeat(u[good][:, None], self._substeps, axis=1)
@@ -152,7 +152,7 @@ class Native:
     def _each(self, function, x, u, theta, shape) -> np.ndarray:
         """A function of (model, data, row) for every row that is numbers, over the threads."""
         found = np.full((len(x), *shape), np.nan)
-        rows = np.flatnonzero(_numbers(x, u, theta))
+        rows = np.flatnonzero(numbers(x, u, theta))
         models = self._models(theta[rows])
 
         def share(thread):
@@ -204,6 +204,7 @@ def _with_centers_of_mass(model: MjModel) -> MjModel:
     return own
 
 
-def _numbers(*parts) -> np.ndarray:
+def numbers(*parts) -> np.ndarray:
+    """Which rows are numbers in all parts, and not too large for MuJoCo."""
     small = [(np.abs(part) < mujoco.mjMAXVAL).all(axis=1) for part in parts]
     return np.logical_and.reduce(small)
