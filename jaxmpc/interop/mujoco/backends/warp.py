@@ -1,4 +1,4 @@
-"""Steps of thousands of states at once by MuJoCo Warp, in float32, on the GPU where there is one."""
+"""Steps of thousands of states at once by MuJoCo Warp: float32, on a GPU where there is one."""
 
 import copy
 import threading
