@@ -1,16 +1,26 @@
 """An episode: a controller in an environment that it did not make."""
 
+import pickle
 import time
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxmpc.checks import check_positive, check_type
 from jaxmpc.control.simulation import Controller
-from jaxmpc.interop.gymnasium.adapters import Adapter, adapter_of, check_actions, name_of
+from jaxmpc.interop.gymnasium.adapters import (
+    Adapter,
+    adapter_of,
+    check_actions,
+    name_of,
+    reader_of,
+    wrappers_of,
+)
+from jaxmpc.problem import Problem
 
 
 class Episode(NamedTuple):
@@ -69,9 +79,10 @@ def run_episode(
         key: a `jax.random.key`, for a controller whose solver samples.
 
     Raises:
-        TypeError, ValueError: an argument does not fit, or the adapter's states do not fit the
-            controller.
-        RuntimeError: somebody else stepped or reset the environment meanwhile.
+        TypeError, ValueError: an argument does not fit, the adapter's states do not fit the
+            controller's problem, or its controls do not fit the environment.
+        RuntimeError: somebody else stepped or reset the environment meanwhile, as the steps that it
+            counts, its random numbers or, where it says what that is, its state show.
     """
     check_type("run_episode", "env", env, gymnasium.Env)
     check_actions("run_episode", env)
@@ -79,7 +90,9 @@ def run_episode(
     reads = adapter_of(env) if adapter is None else adapter
     check_type("run_episode", "adapter", reads, Adapter)
     observation, _ = env.reset(seed=seed, options=options)
+    footprint = _footprint(env)
     x = reads.state(env, observation)
+    _check_fits(env, controller, x, params)
     keyed: dict[str, Any] = {} if key is None else {"key": key}  # only those that sample take one
     plan = controller.init(jnp.asarray(x), params, **keyed)
     states, controls, rewards, statuses, seconds = [x], [], [], [], []
@@ -89,8 +102,13 @@ def run_episode(
         u, plan = controller.step(jnp.asarray(x), plan, params)
         u = np.asarray(u)
         seconds.append(time.perf_counter() - start)
-        _check_untouched(env, len(controls))
+        if _footprint(env) != footprint:
+            raise RuntimeError(
+                f"run_episode: somebody else has reset or stepped {name_of(env)} before step "
+                f"{len(controls)} of this episode. Give each episode its own environment."
+            )
         observation, reward, terminated, truncated, _ = env.step(reads.action(env, u))
+        footprint = _footprint(env)
         x = reads.state(env, observation)
         states.append(x)
         controls.append(u)
@@ -107,17 +125,28 @@ def run_episode(
     )
 
 
-def _check_untouched(env: gymnasium.Env, wanted: int):
-    """Raise if somebody else has reset or stepped the environment, as far as it counts its steps.
+def _check_fits(env: gymnasium.Env, controller, x, params):
+    """Raise unless the problem of a controller that has one is about such states."""
+    problem = getattr(controller, "problem", None)
+    if not isinstance(problem, Problem):
+        return
+    x, t = jnp.asarray(x), problem.times[0]
+    u = jnp.zeros(problem.control_dim, x.dtype)
+    message = (
+        f"run_episode: the adapter reads {x.size} numbers from {name_of(env)}, which are no state "
+        "of the controller's problem: its dynamics "
+    )
+    try:
+        after = jax.eval_shape(lambda: jnp.asarray(problem.dynamics(x, u, t, params)))
+    except Exception as error:
+        raise ValueError(f"{message}do not take them.") from error
+    if after.shape != x.shape:
+        raise ValueError(f"{message}return shape {after.shape}.")
 
-    `gymnasium.make` puts the wrapper that counts around every environment with a time limit.
-    """
-    layer: Any = env
-    while layer is not None and not hasattr(layer, "_elapsed_steps"):
-        layer = getattr(layer, "env", None)
-    taken = wanted if layer is None else layer._elapsed_steps
-    if taken != wanted:
-        raise RuntimeError(
-            f"run_episode: somebody else has reset or stepped {name_of(env)}: it has taken {taken} "
-            f"steps since its reset, this episode {wanted}. Give each episode its own environment."
-        )
+
+def _footprint(env: gymnasium.Env) -> tuple:
+    """What steps and resets change: steps that wrappers count, random numbers, a known state."""
+    counts = [getattr(wrapper, "_elapsed_steps", None) for wrapper in wrappers_of(env)]
+    read = reader_of(env)
+    state = b"" if read is None else read(env.unwrapped).tobytes()
+    return counts, pickle.dumps(env.np_random), state
