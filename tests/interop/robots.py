@@ -1,4 +1,9 @@
-"""Models of the tests on MuJoCo: each a text that says what is in it."""
+"""Models of the tests on MuJoCo, each a text that says what is in it; states and steps of them."""
+
+import importlib
+
+import jax.numpy as jnp
+import numpy as np
 
 CARTPOLE = """
 <mujoco>
@@ -68,3 +73,26 @@ PUSHED = """
   <actuator><motor joint="reach" ctrlrange="-5 5" ctrllimited="true"/></actuator>
 </mujoco>
 """
+
+
+def somewhere(robot, seed=0):
+    """A state in motion and a control, in contact where there is any."""
+    rng = np.random.default_rng(seed)
+    model = robot.model
+    step = rng.normal(size=2 * model.nv + model.na) * 0.3
+    if robot.state_space is None:
+        x = robot.x0 + step
+    else:
+        x = robot.state_space.retract(robot.x0, jnp.asarray(step))
+    return x, jnp.asarray(rng.uniform(-1, 1, size=model.nu))
+
+
+def stepped(model, x, u, steps):
+    """By MuJoCo alone."""
+    mujoco = importlib.import_module("mujoco")
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:], data.act[:] = np.split(x, [model.nq, model.nq + model.nv])
+    data.ctrl[:] = u
+    for _ in range(steps):
+        mujoco.mj_step(model, data)
+    return np.concatenate([data.qpos, data.qvel, data.act])

@@ -1,13 +1,11 @@
 """Robots of MuJoCo's: each backend against MuJoCo itself, and solves of what they make."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from robots import CARTPOLE, FLYER, PUSHED
+from robots import CARTPOLE, FLYER, PUSHED, somewhere, stepped
 
 import jaxmpc
 from jaxmpc import ILQR, SQP, ImplicitAdjoint, InteriorPoint, spaces
@@ -40,28 +38,6 @@ STANDING = """
 # MuJoCo's own Jacobians are differences, right to some 1e-9: no solver gets to 1e-8 with them.
 OPTIONS = {"hessian": "gauss_newton", "tolerance": 1e-6}
 FIRST_ORDER = {"solver": SQP(**OPTIONS), "adjoint": ImplicitAdjoint(hessian="gauss_newton")}
-
-
-def somewhere(robot, seed=0):
-    """A state in motion and a control, in contact where there is any."""
-    rng = np.random.default_rng(seed)
-    model = robot.model
-    step = rng.normal(size=2 * model.nv + model.na) * 0.3
-    if robot.state_space is None:
-        x = robot.x0 + step
-    else:
-        x = robot.state_space.retract(robot.x0, jnp.asarray(step))
-    return x, jnp.asarray(rng.uniform(-1, 1, size=model.nu))
-
-
-def stepped(model, x, u, steps):
-    """By MuJoCo alone."""
-    data = mujoco.MjData(model)
-    data.qpos[:], data.qvel[:], data.act[:] = np.split(x, [model.nq, model.nq + model.nv])
-    data.ctrl[:] = u
-    for _ in range(steps):
-        mujoco.mj_step(model, data)
-    return np.concatenate([data.qpos, data.qvel, data.act])
 
 
 def with_masses(text, more):
@@ -148,51 +124,6 @@ def test_worlds_of_warp_are_apart_and_find_room():
     assert np.isnan(found).all(axis=1).tolist() == [False, False, True, False, False]
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
     assert robot._backend._worlds._room["njmax"] > 1
-
-
-@pytest.mark.parametrize("backend", ["c", "mjx"])
-def test_controls_at_their_bounds_have_whole_derivatives(backend):
-    """Where MuJoCo clamps, and a plan often is; beyond, nothing changes any more."""
-    robot = jm.robot(CARTPOLE, backend=backend)
-    slope = jax.jit(jax.jacfwd(robot.dynamics, argnums=1))
-    inside, at, beyond = (slope(robot.x0, jnp.array([u])) for u in (9.9, 10.0, 10.1))
-    np.testing.assert_allclose(at, inside, atol=1e-8)
-    assert np.abs(at).max() > 1e-2
-    assert not beyond.any()
-    step = jax.jit(robot.dynamics)
-    wanted = stepped(robot.model, robot.x0, np.array([12.0]), 1)
-    np.testing.assert_allclose(step(robot.x0, jnp.array([12.0])), wanted, atol=1e-12)
-
-
-def test_free_joints_at_rest_have_derivatives():
-    """At rest the length of a velocity has none, which is where NaN has come from."""
-    robot = jm.robot(FLYER, backend="c")
-    u = jnp.zeros(2)
-    A, B = jax.jacfwd(robot.dynamics, argnums=(0, 1))(robot.x0, u)
-    assert np.isfinite(A).all()
-    assert np.isfinite(B).all()
-
-
-@pytest.mark.slow
-def test_centers_of_mass_matter_in_both_backends():
-    """MuJoCo does not read them where a body's frame is that of its inertia."""
-    slopes = []
-    for backend in ("c", "mjx"):
-        robot = jm.robot(FLYER, backend=backend, parameters=("body_ipos",))
-        x, u = somewhere(robot)
-        step = partial(robot.dynamics, x, u, None)
-        slopes.append(jax.jacfwd(step)(robot.params)["body_ipos"])
-    assert np.abs(slopes[0]).max() > 0.1
-    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_free_joints_at_rest_have_derivatives_in_mjx():
-    robot = jm.robot(FLYER)
-    A = jax.jit(jax.jacfwd(robot.dynamics))(robot.x0, jnp.zeros(2))
-    wanted = jax.jacfwd(jm.robot(FLYER, backend="c").dynamics)(robot.x0, jnp.zeros(2))
-    along = jax.jacfwd(robot.state_space.retract, argnums=1)(robot.x0, jnp.zeros(22))
-    np.testing.assert_allclose(A @ along, wanted @ along, atol=1e-5)
 
 
 def test_the_space_and_the_bounds_are_the_models():
@@ -300,6 +231,54 @@ def test_distances_are_negative_inside_and_have_slopes():
     np.testing.assert_allclose(jax.grad(gap)(inside)[:3], [-1, 1, 0], atol=1e-12)
 
 
+def test_sizes_that_a_sphere_inherits_are_none_of_its():
+    text = """
+    <mujoco>
+      <default><geom size="0.1 0.3"/></default>
+      <worldbody>
+        <geom name="floor" type="plane" size="1 1 0.1"/>
+        <body pos="0 0 1"><joint axis="0 1 0"/><geom name="ball"/></body>
+      </worldbody>
+      <actuator><motor joint="hinge"/></actuator>
+    </mujoco>"""
+    robot = jm.robot(text.replace("<joint ", '<joint name="hinge" '), backend="c")
+    np.testing.assert_allclose(robot.distance("ball", "floor")(robot.x0), 0.9)
+
+
+def test_a_body_without_mass_is_where_it_is():
+    text = FLYER.replace("<worldbody>", '<worldbody><body name="mark" pos="1 2 3"/>')
+    robot = jm.robot(text, backend="c")
+    np.testing.assert_array_equal(robot.center_of_mass("mark")(robot.x0), [1, 2, 3])
+
+
+def test_a_model_is_copied():
+    model = mujoco.MjModel.from_xml_string(CARTPOLE)
+    robot = jm.robot(model, backend="c")
+    before = robot.site("tip")(robot.x0)
+    model.site_pos[:] += 1
+    np.testing.assert_array_equal(robot.site("tip")(robot.x0), before)
+
+
+def test_controls_are_clamped_where_mujoco_clamps_them():
+    free = '<option><flag clampctrl="disable"/></option><worldbody>'
+    robot = jm.robot(CARTPOLE.replace("<worldbody>", free), backend="c")
+    u = jnp.array([20.0])
+    np.testing.assert_array_equal(robot.dynamics(robot.x0, u), stepped(robot.model, robot.x0, u, 1))
+
+
+def test_an_actuator_of_many_controls():
+    text = """
+    <mujoco>
+      <worldbody><body>
+        <joint name="ball" type="ball"/><geom type="box" size="0.1 0.2 0.3" mass="1"/>
+      </body></worldbody>
+      <actuator><orientation joint="ball" kp="3"/></actuator>
+    </mujoco>"""
+    robot = jm.robot(text, backend="c")
+    u = jnp.array([0.1, 0.2, -0.3])
+    np.testing.assert_array_equal(robot.dynamics(robot.x0, u), stepped(robot.model, robot.x0, u, 1))
+
+
 def cost(x, u, t, params):
     return 0.1 * (jnp.array([1.0, 5.0, 0.1, 0.1]) @ x**2) + 1e-2 * jnp.sum(u**2)
 
@@ -372,12 +351,6 @@ def test_float32_is_kept():
     assert after.dtype == jnp.float32
 
 
-def test_second_derivatives_are_refused_by_name():
-    robot = jm.robot(CARTPOLE, backend="c")
-    with pytest.raises(NotImplementedError, match="hessian='gauss_newton'.*backend='mjx'"):
-        jaxmpc.solve(stand(robot), robot.x0)
-
-
 UNMOVED = CARTPOLE[: CARTPOLE.index("<actuator>")] + "</mujoco>"
 
 
@@ -392,6 +365,7 @@ UNMOVED = CARTPOLE[: CARTPOLE.index("<actuator>")] + "</mujoco>"
         ({"parameters": ("mass",)}, ValueError, r"parameters \['mass'\] are none of"),
         ({"parameters": "body_mass"}, TypeError, "must be a tuple of names"),
         ({"keyframe": "up"}, ValueError, r"no keyframe 'up'; the model has \['tilted'\]"),
+        ({"keyframe": 0}, TypeError, "keyframe must be a str"),
         ({"source": CARTPOLE.replace("actuator", "custom")}, ValueError, "cannot read the text"),
         ({"source": UNMOVED}, ValueError, "no actuators"),
     ],
@@ -413,6 +387,8 @@ def test_bad_names_and_shapes():
         robot.dynamics(jnp.zeros(4), jnp.zeros(1), 0, {"mass": 1.0})
     with pytest.raises(ValueError, match=r"params\['body_mass'\] must have shape \(3,\)"):
         robot.dynamics(jnp.zeros(4), jnp.zeros(1), 0, {"body_mass": jnp.ones(2)})
+    with pytest.raises(TypeError, match="x must be floating point, got int"):
+        robot.dynamics(jnp.zeros(4, int), jnp.zeros(1))
     flyer = jm.robot(FLYER, backend="c")
     with pytest.raises(NotImplementedError, match="no formula for capsule and box"):
         flyer.distance("stick", "block")
@@ -422,21 +398,6 @@ def test_what_mjx_has_not_is_said():
     tendons = CARTPOLE.replace("</worldbody>", "</worldbody><option solver='PGS'/>")
     with pytest.raises(NotImplementedError, match="backend 'mjx'.*backend='c' has all"):
         jm.robot(tendons)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "part"),
-    [
-        ('timestep="0.01"', 'timestep="0.01" integrator="RK4"', "by integrator RK4"),
-        ('name="socket" type="ball"', 'name="socket" type="ball" stiffness="1"', "with stiffness"),
-        ('motor joint="wrist"', 'motor joint="socket"', "actuators"),
-    ],
-)
-def test_what_mjx_has_wrong_derivatives_of_is_refused(old, new, part):
-    """A ball joint with a spring, at its reference: there MJX says that nothing pulls back."""
-    assert old in FLYER
-    with pytest.raises(NotImplementedError, match=f"wrong derivatives of .*{part}"):
-        jm.robot(FLYER.replace(old, new))
 
 
 def test_float32_warns_where_digits_are_lost():

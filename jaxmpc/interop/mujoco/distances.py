@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmpc.interop.mujoco.engine import mujoco
+from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 from jaxmpc.interop.mujoco.kinematics import Pose
 from jaxmpc.spaces.quaternion import conjugate, rotate
 
@@ -33,6 +33,12 @@ def distance_of(first: int, second: int) -> tuple[Callable[[Shape, Shape], Array
             "and capsules with each other, a sphere with a box, and any of these with a plane."
         )
     return _FORMULAS[pair], swapped
+
+
+def sizes(model: MjModel, geom: int) -> np.ndarray:
+    """MuJoCo's, but for those that a sphere has inherited and no use for."""
+    used = 1 if model.geom_type[geom] == _SPHERE else 3
+    return np.where(np.arange(3) < used, model.geom_size[geom], 0.0)
 
 
 def _between_round(first: Shape, second: Shape) -> Float[Array, ""]:
@@ -78,7 +84,7 @@ _FORMULAS = {
 def _ends(shape: Shape) -> tuple[Float[Array, "3"], Float[Array, "3"]]:
     """Of the segment that is at the radius everywhere: both in the centre for a sphere."""
     (_, half, _), (position, attitude) = shape
-    along = half * rotate(attitude, _up(position))  # a sphere's second size is zero
+    along = half * rotate(attitude, _up(position))
     return position - along, position + along
 
 

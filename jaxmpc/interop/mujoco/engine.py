@@ -18,8 +18,13 @@ except ImportError as error:
 
 def mjx() -> Any:
     """MuJoCo in JAX, imported where it is asked for: it takes seconds."""
-    with contextlib.redirect_stdout(io.StringIO()):  # it says what other backends are not there
-        return importlib.import_module("mujoco.mjx")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it says what other backends are not there
+            return importlib.import_module("mujoco.mjx")
+    except ImportError as error:
+        raise ImportError(
+            "robot: backend 'mjx' needs mujoco-mjx: pip install 'jaxmpc[mujoco]'."
+        ) from error
 
 
 def warp() -> tuple[Any, Any]:

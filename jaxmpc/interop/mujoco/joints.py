@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmpc.checks import check_type
 from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 from jaxmpc.spaces import Euclidean, Product, Space, UnitQuaternion
 
@@ -62,7 +63,7 @@ def state_bounds(model: MjModel) -> tuple[Array, Array] | None:
         if model.jnt_limited[joint] and model.jnt_type[joint] in _NUMBERS:
             place = model.jnt_qposadr[joint]
             lower[place], upper[place] = model.jnt_range[joint]
-    for actuator in range(model.nu):
+    for actuator in range(len(model.actuator_actlimited)):
         if model.actuator_actlimited[actuator]:
             last = model.actuator_actadr[actuator] + model.actuator_actnum[actuator] - 1
             place = model.nq + model.nv + last
@@ -84,6 +85,7 @@ def control_bounds(model: MjModel) -> tuple[Array, Array] | None:
 
 def initial_state(model: MjModel, keyframe: str | None) -> Float[Array, " n"]:
     """The model's reference pose at rest, or one of its keyframes."""
+    check_type("robot", "keyframe", keyframe, str | None)
     if keyframe is None:
         return jnp.asarray(np.concatenate([model.qpos0, np.zeros(model.nv + model.na)]))
     number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, keyframe)

@@ -79,8 +79,10 @@ def fixed_on(pose: Pose, position: np.ndarray, attitude: np.ndarray | None = Non
 def center_of_mass(
     model: MjModel, root: int, qpos: Float[Array, " q"], fields: Mapping
 ) -> Float[Array, "3"]:
-    """Of a body and all that hangs on it."""
+    """Of a body and all that hangs on it; where that weighs nothing, the body's own place."""
     bodies = [body for body in range(1, model.nbody) if root in _ancestors(model, body)]
+    if "body_mass" not in fields and not model.body_mass[bodies].any():
+        return body_pose(model, root, qpos, fields)[0]
     masses = jnp.asarray(fields.get("body_mass", model.body_mass), qpos.dtype)[np.array(bodies)]
     inertial = jnp.asarray(fields.get("body_ipos", model.body_ipos), qpos.dtype)[np.array(bodies)]
     positions, attitudes = body_poses(model, bodies, qpos, fields)

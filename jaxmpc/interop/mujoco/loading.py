@@ -8,9 +8,9 @@ from jaxmpc.interop.mujoco.engine import MjModel, mujoco
 
 
 def load(source: str | os.PathLike | MjModel) -> MjModel:
-    """The model of an MJCF file, of an MJCF text, or the model itself."""
+    """The model of an MJCF file, of an MJCF text, or a copy of a model."""
     if isinstance(source, mujoco.MjModel):
-        return _checked(source)
+        return _checked(copy.copy(source))
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             "robot: source must be the path of an MJCF file, its text or a mujoco.MjModel, got "
@@ -22,6 +22,11 @@ def load(source: str | os.PathLike | MjModel) -> MjModel:
     if not path.is_file():
         raise FileNotFoundError(f"robot: there is no file {str(path)!r}.")
     return _checked(_read(mujoco.MjModel.from_xml_path, str(path), str(path)))
+
+
+def clamps_controls(model: MjModel) -> bool:
+    """Whether MuJoCo keeps controls within their ranges."""
+    return not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CLAMPCTRL
 
 
 def for_stepping(model: MjModel) -> MjModel:

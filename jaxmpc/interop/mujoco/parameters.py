@@ -26,6 +26,14 @@ KNOWN = (
     "actuator_gainprm",
     "actuator_biasprm",
 )
+_OF_EITHER_SIGN = {
+    "body_ipos",
+    "body_pos",
+    "qpos_spring",
+    "actuator_gear",
+    "actuator_gainprm",
+    "actuator_biasprm",
+}
 
 
 class Parameters:
@@ -39,6 +47,8 @@ class Parameters:
             raise ValueError(f"robot: parameters {unknown} are none of {list(KNOWN)}.")
         self.values = {name: np.array(getattr(model, name), dtype=float) for name in names}
         self._below = _bodies_below(model)
+        signs = [np.full(own.size, name in _OF_EITHER_SIGN) for name, own in self.values.items()]
+        self._signed = np.concatenate([np.zeros(0, bool), *signs])
 
     def vector(self, params: Any, dtype: Any) -> Float[Array, " p"]:
         """All chosen fields, one behind the other; the file's own where params is None."""
@@ -60,6 +70,16 @@ class Parameters:
                 )
             parts.append(part.ravel())
         return jnp.concatenate(parts)
+
+    def steps(self, vector: Any, epsilon: float) -> tuple[Any, Any]:
+        """Ahead and behind for differences, relatively: none to where a parameter has no meaning.
+
+        MuJoCo takes steps of another kind where a damping, say, is negative.
+        """
+        numpy = np if isinstance(vector, np.ndarray) else jnp
+        size = epsilon * numpy.maximum(abs(vector), 1e-2)
+        held = ~self._signed & (vector >= 0) & (vector < size)
+        return numpy.where(held, 2 * size, size), numpy.where(held, 0 * size, -size)
 
     def fields(self, vector: Any) -> dict[str, Any]:
         """The vector as the fields of a model again, with the subtrees' masses that follow."""

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_positive
 from jaxmpc.interop.mujoco import backends, joints, kinematics
-from jaxmpc.interop.mujoco.distances import distance_of
+from jaxmpc.interop.mujoco.distances import distance_of, sizes
 from jaxmpc.interop.mujoco.engine import MjModel, mujoco
-from jaxmpc.interop.mujoco.loading import for_stepping, load
+from jaxmpc.interop.mujoco.loading import clamps_controls, for_stepping, load
 from jaxmpc.interop.mujoco.parameters import Parameters
 from jaxmpc.spaces import Space
 
@@ -52,6 +52,7 @@ class Robot:
         self, x: Float[Array, " n"], u: Float[Array, " m"], t: Any = None, params: PyTree = None
     ) -> Float[Array, " n"]:
         """The state after `dt` under the control u; differentiable in x, u and params."""
+        x, u = _floating("dynamics", "x", x), _floating("dynamics", "u", u)
         self._check("dynamics", x)
         if jnp.shape(u) != (self.model.nu,):
             raise ValueError(
@@ -90,7 +91,7 @@ class Robot:
             for i in pair:
                 pose = self._pose(model.geom_bodyid[i], *where)
                 pose = kinematics.fixed_on(pose, model.geom_pos[i], model.geom_quat[i])
-                shapes.append((model.geom_size[i], pose))
+                shapes.append((sizes(model, i), pose))
             return formula(*shapes)
 
         return self._of_pose(gap)
@@ -102,6 +103,7 @@ class Robot:
         end = start + self.model.sensor_dim[number]
 
         def reading(x, u, params=None):
+            x, u = _floating(f"sensor {name!r}", "x", x), _floating(f"sensor {name!r}", "u", u)
             self._check(f"sensor {name!r}", x)
             theta = self._parameters.vector(params, x.dtype)
             return self._backend.sense(x, self._within(u), theta)[start:end]
@@ -113,6 +115,7 @@ class Robot:
 
     def _of_pose(self, function: Callable) -> Measure:
         def measure(x, params=None):
+            x = _floating("a place", "x", x)
             self._check("x", x)
             fields = self._parameters.fields(self._parameters.vector(params, x.dtype))
             return function(x[: self.model.nq], fields)
@@ -121,7 +124,7 @@ class Robot:
 
     def _within(self, u):
         """As MuJoCo clamps it, but with the whole derivative at a bound, where plans often are."""
-        if self.control_bounds is None:
+        if self.control_bounds is None or not clamps_controls(self.model):
             return u
         low, high = (bound.astype(u.dtype) for bound in self.control_bounds)
         return jnp.where((u < low) | (u > high), jnp.clip(u, low, high), u)
@@ -146,6 +149,13 @@ class Robot:
             )
 
 
+def _floating(owner: str, name: str, value) -> Array:
+    value = jnp.asarray(value)
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(f"{owner}: {name} must be floating point, got {value.dtype}.")
+    return value
+
+
 def robot(
     source: str | os.PathLike | MjModel,
     backend: str = "mjx",
@@ -165,9 +175,11 @@ def robot(
         source: the file's path, its text or the model, of which a copy is made.
         backend: "mjx", MuJoCo in JAX: compiles for a while, runs anywhere, has derivatives of any
             order. "c", MuJoCo itself on the CPU by a callback: exact, all of its contacts, nothing
-            to compile, first derivatives alone (use `hessian="gauss_newton"` in the solver and in
-            `ImplicitAdjoint`). "warp" (`pip install 'jaxmpc[warp]'`), MuJoCo Warp in float32, for
-            thousands of states at once on a GPU; its Jacobians are those of "c".
+            to compile. Its first derivatives are differences, right to some 1e-9, its second ones
+            differences of these, right to some 1e-5 and slow: use `hessian="gauss_newton"` in the
+            solver, a tolerance of 1e-5, and the exact adjoint. "warp" (`pip install
+            'jaxmpc[warp]'`), MuJoCo Warp in float32, for thousands of states at once on a GPU; its
+            Jacobians are those of "c".
         substeps: steps of the model in one of `dynamics`, under the same control.
         parameters: fields of the model, such as "body_mass", that `params` holds: a dict with
             these names, of arrays in the model's shapes. Constants that MuJoCo derives from them

@@ -1,5 +1,6 @@
 """MuJoCo in JAX: every derivative by forward mode, on any device, in either precision."""
 
+import copy
 import functools
 import warnings
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmpc.interop.mujoco.backends.mjx_forward import forward
+from jaxmpc.interop.mujoco.backends.mjx_gaps import refuse_missing_parts, refuse_wrong_slopes
 from jaxmpc.interop.mujoco.engine import MjModel, mjx, mujoco
 from jaxmpc.interop.mujoco.forward_only import forward_only
 from jaxmpc.interop.mujoco.joints import attitudes
@@ -17,6 +20,7 @@ from jaxmpc.spaces import UnitQuaternion
 
 # From this condition of the mass matrix on, float32 keeps less than two digits of an acceleration.
 _FLOAT32_CONDITION = 1e5
+_LEAST_FRICTION = 1e-9  # N m or N: a row of none at all holds its joint
 
 
 def _as_mjx_is_written(function: Callable) -> Callable:
@@ -39,6 +43,10 @@ class MJX:
 
     def __init__(self, model: MjModel, substeps: int, parameters: Parameters):
         self._mjx = mjx()
+        refuse_missing_parts(model)
+        model = copy.copy(model)
+        if "dof_frictionloss" in parameters.values:  # MJX has no rows where it was zero at first
+            model.dof_frictionloss[:] = np.maximum(model.dof_frictionloss, _LEAST_FRICTION)
         try:
             with jax.ensure_compile_time_eval():
                 self._model = self._mjx.put_model(model)
@@ -50,7 +58,14 @@ class MJX:
             ) from error
         self._sizes = model.nq, model.nv
         self._attitudes = attitudes(model)
-        _refuse_wrong_slopes(model, parameters)
+        rows = self._data._impl.efc_J.size
+        refuse_wrong_slopes(model, parameters, constrained=rows > 0)
+        integrator = mujoco.mjtIntegrator(model.opt.integrator).name.removeprefix("mjINT_")
+        self._integrate = {
+            "EULER": self._mjx.euler,
+            "IMPLICITFAST": self._mjx.implicit,
+            "RK4": self._mjx.rungekutta4,
+        }[integrator]
         self._substeps = substeps
         self._parameters = parameters
         self.step = forward_only(self._advance)
@@ -64,7 +79,7 @@ class MJX:
 
         def one(x, _):
             before = self._at(x, u)
-            data = self._mjx.step(model, before)
+            data = self._integrate(model, forward(self._mjx, model, before))
             qpos = self._turned(before.qpos, data)
             return jnp.concatenate([qpos, data.qvel, data.act]).astype(x.dtype), None
 
@@ -85,7 +100,8 @@ class MJX:
 
     @_as_mjx_is_written
     def _sensors(self, x, u, theta):
-        return self._mjx.forward(self._with(theta), self._at(x, u)).sensordata.astype(x.dtype)
+        data = forward(self._mjx, self._with(theta), self._at(x, u))
+        return data.sensordata.astype(x.dtype)
 
     def _at(self, x, u):
         own = self._model.qpos0.dtype
@@ -102,28 +118,9 @@ class MJX:
     def _with(self, theta):
         as_own = partial(jnp.asarray, dtype=self._model.qpos0.dtype)
         fields = self._parameters.fields(theta)
+        if "dof_frictionloss" in fields:
+            fields["dof_frictionloss"] = jnp.maximum(fields["dof_frictionloss"], _LEAST_FRICTION)
         return self._model.tree_replace({name: as_own(value) for name, value in fields.items()})
-
-
-def _refuse_wrong_slopes(model: MjModel, parameters: Parameters):
-    """Raise where MJX has derivatives of zero that are none: at turns and rates of no length."""
-    joint, through = mujoco.mjtJoint, mujoco.mjtTrn
-    turning = np.isin(model.jnt_type, [int(joint.mjJNT_BALL), int(joint.mjJNT_FREE)])
-    moved = model.actuator_trnid[:, 0][model.actuator_trntype == int(through.mjTRN_JOINT)]
-    relative = model.actuator_trnid[:, 1][model.actuator_trntype == int(through.mjTRN_SITE)]
-    springs = "jnt_stiffness" in parameters.values or model.jnt_stiffness[turning].any()
-    rk4 = model.opt.integrator == int(mujoco.mjtIntegrator.mjINT_RK4)
-    wrong = {
-        "ball and free joints by integrator RK4": turning.any() and rk4,
-        "ball and free joints with stiffness": turning.any() and springs,
-        "actuators of ball and free joints": turning[moved].any(),
-        "actuators of sites with a refsite": (relative >= 0).any(),
-    }
-    parts = [part for part, there in wrong.items() if there]
-    if parts:
-        raise NotImplementedError(
-            f"robot: backend 'mjx' has wrong derivatives of {parts}; use backend='c'."
-        )
 
 
 def _warn_of_float32(model: MjModel):
