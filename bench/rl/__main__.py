@@ -3,8 +3,8 @@
     python -m bench.rl [--task pendulum hover] [--seeds N]
 
 The idea is that of Romero, Song and Scaramuzza (2024), 'Actor-critic model predictive control'.
-Needs the extra `gym`. Samples until the mean return of 32 held-out starts first reaches the goal,
-the last return, and seconds, compilation apart.
+Needs the extra `gym`. Samples until the mean return of 16 held-out starts first reaches the
+goal, the last return, and seconds, compilation apart.
 """
 
 import argparse
@@ -31,12 +31,12 @@ class Run(NamedTuple):
 
 RUNS = {
     "pendulum": {
-        "network": Run(Plain, 40, Settings(every=2)),
-        "plan": Run(Planning, 10, Settings(every=2, rate=3e-4)),
+        "network": Run(Plain, 30, Settings(envs=32, every=4, rate=3e-3)),
+        "plan": Run(Planning, 6, Settings(every=2, rate=3e-4)),
     },
     "hover": {
-        "network": Run(Plain, 40, Settings(every=5)),
-        "plan": Run(Planning, 4, Settings(every=3, rate=3e-4)),
+        "network": Run(Plain, 40, Settings(every=5, rate=3e-3)),
+        "plan": Run(Planning, 5, Settings(every=5)),
     },
 }
 
@@ -73,7 +73,10 @@ def measure(name: str, task: Task, actor: str, seeds: int) -> list[dict[str, Any
                 "returns": returns.tolist(),
             }
         )
-        print({key: value for key, value in rows[-1].items() if key not in ("samples", "returns")})
+        print(
+            {key: value for key, value in rows[-1].items() if key not in ("samples", "returns")},
+            flush=True,
+        )
     return rows
 
 
@@ -83,14 +86,13 @@ def main():
     parser.add_argument("--task", nargs="*", default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
-    host, rows = machine.describe(), []
+    host = machine.describe()
     for name in given.task:
         task = TASKS[name]()
-        for actor in RUNS[name]:
-            rows += measure(name, task, actor, given.seeds)
-    path = machine.save_own("rl", host, rows)
-    picture.draw(rows, path.with_suffix(".png"))
-    print(path)
+        rows = [row for a in RUNS[name] for row in measure(name, task, a, given.seeds)]
+        path = machine.save_own(f"rl_{name}", host, rows)
+        picture.draw(rows, path.with_suffix(".png"))
+        print(path)
 
 
 if __name__ == "__main__":

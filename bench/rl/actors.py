@@ -9,7 +9,6 @@ import jaxmpc
 from bench.rl.tasks import Task
 
 _WIDTH, _DEPTH = 64, 2
-_SOLVER = jaxmpc.SQP(max_iterations=6)
 
 
 def network(inputs: int, outputs: int, key: Array, last: float) -> eqx.nn.MLP:
@@ -57,5 +56,7 @@ class Planning(eqx.Module):
         q, p = task.weights["q"], task.weights["p"]
         weights = {"q": q * jnp.exp(3 * jnp.tanh(factor)), "p": p + q * pull}
         controls = jnp.broadcast_to(task.center, (task.plan.horizon, task.center.size))
-        solution = jaxmpc.solve(task.plan, task.seen(x), weights, solver=_SOLVER, controls=controls)
+        solution = jaxmpc.solve(
+            task.plan, task.seen(x), weights, solver=task.solver, controls=controls
+        )
         return solution.controls[0]

@@ -20,10 +20,10 @@ class Settings(NamedTuple):
     steps: int = 32
     epochs: int = 4
     batches: int = 4
-    rate: float = 1e-3
+    rate: float = 1e-3  # at first: it falls to zero
     clip: float = 0.2
     trace: float = 0.95  # lambda of the advantages
-    judged: int = 32  # starts of an evaluation
+    judged: int = 16  # starts of an evaluation
     every: int = 5  # iterations between evaluations
 
 
@@ -157,7 +157,9 @@ def train(
     features = jax.eval_shape(lambda: task.features(task.env.initial(key).x)).shape[0]
     agent = Agent(make_actor(task, actor_key), network(features, 1, critic_key, 1.0))
     arrays, rest = eqx.partition(agent, eqx.is_inexact_array)
-    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(settings.rate))
+    updates = evaluations * settings.every * settings.epochs * settings.batches
+    rate = optax.linear_schedule(settings.rate, 0.0, updates)
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate))
     states = jax.vmap(task.env.initial)(jax.random.split(start_key, settings.envs))
     # Episodes are not to end all at once.
     stages = jax.random.randint(stage_key, (settings.envs,), 0, task.env.problem.horizon)

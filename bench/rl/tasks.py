@@ -23,6 +23,7 @@ class Task(NamedTuple):
         center, reach: of the controls [m]; exploration and networks are in these units.
         plan: the problem of the planning actor, from `seen(x)`; its params are the weights.
         seen: seen(x) -> the part of the state that the plan is about.
+        solver: what makes the plan.
         weights: "q" and "p" of the plan's cost before anything is learned.
         discount: per step.
         reward_scale: brings rewards to the size of one.
@@ -35,6 +36,7 @@ class Task(NamedTuple):
     reach: Float[Array, " m"]
     plan: jaxmpc.Problem
     seen: Callable[[Array], Array]
+    solver: jaxmpc.Solver
     weights: dict[str, Array]
     discount: float
     reward_scale: float
@@ -59,7 +61,7 @@ def _planning(dynamics, outputs, horizon: int, control_bounds, control_dim: int)
 
 
 def pendulum() -> Task:
-    """Gymnasium's Pendulum-v1, step for step. The plan looks half a second ahead."""
+    """Gymnasium's Pendulum-v1, step for step. The plan looks 0.75 s ahead."""
     problem = jaxmpc.Problem(
         lambda x, u, t, params: grid.step(x, u[0]),
         lambda x, u, t, params: grid.price(x, u[0]),
@@ -81,9 +83,10 @@ def pendulum() -> Task:
         center=jnp.zeros(1),
         reach=jnp.full(1, 2.0),
         plan=_planning(
-            lambda x, u, t, params: grid.step(x, u[0]), outputs, 10, (-2.0, 2.0), control_dim=1
+            lambda x, u, t, params: grid.step(x, u[0]), outputs, 15, (-2.0, 2.0), control_dim=1
         ),
         seen=lambda x: x,
+        solver=jaxmpc.ILQR(max_iterations=10),
         weights={"q": jnp.array([1.0, 1.0, 1.0, 0.01]), "p": jnp.zeros(4)},
         discount=0.95,
         reward_scale=0.25,
@@ -140,10 +143,11 @@ def hover() -> Task:
             lambda x, u, t, params: nominal(x, u, t, params), outputs, 10, THRUST, control_dim=4
         ),
         seen=lambda x: x[:13],
+        solver=jaxmpc.SQP(max_iterations=6),
         weights={"q": jnp.array(q), "p": jnp.zeros(16)},
         discount=0.97,
         reward_scale=1.0,
-        goal=-25.0,
+        goal=-15.0,
     )
 
 

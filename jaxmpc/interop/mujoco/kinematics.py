@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmpc.interop.mujoco.engine import MjModel, mujoco
-from jaxmpc.spaces.quaternion import exponential, multiply, rotate
+from jaxmpc.spaces.quaternion import multiply, rotate
 
 _JOINT = mujoco.mjtJoint
 _FREE, _BALL, _SLIDE = map(int, (_JOINT.mjJNT_FREE, _JOINT.mjJNT_BALL, _JOINT.mjJNT_SLIDE))
@@ -131,15 +131,19 @@ def _motions(model, links: list[_Link], qpos, fields) -> Float[Array, "n 2 4 4"]
         else:
             turns[number], before[number] = model.jnt_axis[joint], model.jnt_pos[joint]
     after = np.where((np.array([link.joint for link in links]) < 0)[:, None], 0.0, -before)
-    before, quat, slides, turns, after = (
-        jnp.asarray(part, dtype) for part in (before, quat, slides, turns, after)
+    turning = turns.any(axis=1)
+    fixed = np.einsum("nq,qij->nij", quat, _LEFT)
+    before, fixed, slides, turns, after = (
+        jnp.asarray(part, dtype) for part in (before, fixed, slides, turns, after)
     )
     if "body_pos" in fields:
         bodies = np.array([link.body for link in links])
         places = np.flatnonzero(bodies)
         before = before.at[places].set(fields["body_pos"][bodies[places]])
     moved = (qpos - jnp.asarray(model.qpos0, dtype))[address][:, None]
-    attitudes = jax.vmap(multiply)(quat, jax.vmap(exponential)(turns * moved))
+    half = 0.5 * jnp.where(turning[:, None], moved, 0.0)
+    turned = jnp.concatenate([jnp.cos(half), turns * jnp.sin(half)], axis=1)
+    attitudes = _product("nij,nj->ni", fixed, turned)
     for number in balls:
         attitudes = attitudes.at[number].set(qpos[address[number] : address[number] + 4])
     for number in frees:
