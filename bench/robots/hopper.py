@@ -1,8 +1,9 @@
 """Gymnasium's hopper hops: receding horizon by sampling, in the environment itself.
 
-    MUJOCO_GL=egl python -m bench.robots.hopper [--steps N] [--film]
+    MUJOCO_GL=egl python -m bench.robots.hopper [--steps N] [--by WAY ...] [--film]
 
-Needs the extras `mujoco`, `gym` and `plots`. A hop is a time in the air between two on the floor.
+Needs the extras `mujoco`, `gym` and `plots`. A WAY is samples, derivatives or both. A hop is a
+time in the air between two on the floor.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from jaxtyping import Float
 import jaxmpc
 from bench import machine
 from bench.robots.film import film
-from bench.robots.planner import planner
-from jaxmpc.interop.gymnasium import run_episode
+from bench.robots.planner import planner, ways
+from jaxmpc.interop.gymnasium import Episode, run_episode
 from jaxmpc.interop.mujoco import Robot
 
 _SPEED = 1.5  # that is wanted [m/s]
@@ -52,21 +53,11 @@ def hops(gaps: Float[np.ndarray, " k"]) -> list[tuple[int, float]]:
     return [(end - start, float(gaps[start:end].max())) for start, end in pairs if end is not None]
 
 
-def main():
-    """One episode, its row, and its film."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--film", action="store_true")
-    given = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
-    env = gymnasium.make("Hopper-v5", frame_skip=10)
-    r = planner(env, timestep=0.004)  # twice its own
-    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=3, noise=0.5)
-    controller = jaxmpc.RecedingHorizon(hopping(r), sampler, iterations=3)
-    found = run_episode(env, controller, seed=0, steps=given.steps, key=jax.random.key(0))
+def described(r: Robot, found: Episode) -> dict:
+    """How it went."""
     gaps = np.asarray(jax.vmap(r.distance("foot_geom", "floor"))(jnp.asarray(found.states)))
     flights = hops(gaps)
-    row = {
+    return {
         "environment": "Hopper-v5",
         "seconds": len(found.controls) * r.dt,
         "fell": found.terminated,
@@ -76,10 +67,29 @@ def main():
         "forwards": float(found.states[-1, 0] - found.states[0, 0]),
         "milliseconds": float(1e3 * np.median(found.seconds[2:])),
     }
-    print(row)
-    print(machine.save_own("robots_hopper", machine.describe(), [row]))
+
+
+def main():
+    """An episode by each way, and the film of the first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--by", nargs="*", default=["samples"])
+    parser.add_argument("--film", action="store_true")
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    env = gymnasium.make("Hopper-v5", frame_skip=10)
+    r = planner(env, timestep=0.004)  # twice its own
+    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=3, noise=0.5)
+    rows, states = [], None
+    for by in given.by:
+        controller = jaxmpc.RecedingHorizon(hopping(r), ways(sampler)[by], iterations=3)
+        found = run_episode(env, controller, seed=0, steps=given.steps, key=jax.random.key(0))
+        rows.append({"by": by, **described(r, found)})
+        states = found.states if states is None else states
+        print(rows[-1], flush=True)
+    print(machine.save_own("robots_hopper", machine.describe(), rows))
     if given.film:
-        print(film("hopper", env.unwrapped.model, found.states, r.dt, "track"))  # pyright: ignore
+        print(film("hopper", env.unwrapped.model, states, r.dt, "track"))  # pyright: ignore
 
 
 if __name__ == "__main__":

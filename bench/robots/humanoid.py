@@ -1,10 +1,10 @@
 """Gymnasium's humanoid stands, is pushed, and stands again: receding horizon by sampling.
 
-    MUJOCO_GL=egl python -m bench.robots.humanoid [--steps N] [--push NEWTON] [--film]
+    MUJOCO_GL=egl python -m bench.robots.humanoid [--steps N] [--push NEWTON] [--by WAY] [--film]
 
-Needs the extras `mujoco`, `gym` and `plots`. 24 positions, 23 velocities, 17 actuators; what stands
-is the environment's own model, with its integrator and its contacts. The plan's model has another
-integrator and a longer time step.
+Needs the extras `mujoco`, `gym` and `plots`. A WAY is samples, derivatives or both. There are 24
+positions, 23 velocities, 17 actuators; what stands is the environment's own model, with its
+integrator and its contacts. The plan's model has another integrator and a longer time step.
 """
 
 import argparse
@@ -18,8 +18,8 @@ import numpy as np
 import jaxmpc
 from bench import machine
 from bench.robots.film import film, following
-from bench.robots.planner import planner
-from jaxmpc.interop.gymnasium import run_episode
+from bench.robots.planner import planner, ways
+from jaxmpc.interop.gymnasium import Episode, run_episode
 
 _PUSHED = range(60, 70)  # these samples
 _TORSO = 1
@@ -80,23 +80,10 @@ def standing(env: Any) -> tuple[jaxmpc.Problem, float]:
     return problem, r.dt
 
 
-def main():
-    """One episode, its row, and its film."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--push", type=float, default=100.0)
-    parser.add_argument("--film", action="store_true")
-    given = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
-    env = Pushed(gymnasium.make("Humanoid-v5"), given.push)
-    problem, dt = standing(env)
-    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=1, noise=0.15)
-    controller = jaxmpc.RecedingHorizon(problem, sampler, iterations=1)
-    found = run_episode(env, controller, seed=0, steps=given.steps, key=jax.random.key(0))
-    row = {
+def described(dt: float, found: Episode) -> dict:
+    """How it went."""
+    return {
         "environment": "Humanoid-v5",
-        "push_newton": given.push,
-        "push_seconds": len(_PUSHED) * dt,
         "stood_seconds": len(found.controls) * dt,
         "fell": found.terminated,
         "furthest": float(np.max(np.linalg.norm(found.states[:, :2], axis=1))),
@@ -105,10 +92,31 @@ def main():
         "return": found.total,
         "milliseconds": float(1e3 * np.median(found.seconds[2:])),
     }
-    print(row)
-    print(machine.save_own("robots_humanoid", machine.describe(), [row]))
+
+
+def main():
+    """An episode by each way, and the film of the first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--push", type=float, default=100.0)
+    parser.add_argument("--by", nargs="*", default=["samples"])
+    parser.add_argument("--film", action="store_true")
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    env = Pushed(gymnasium.make("Humanoid-v5"), given.push)
+    problem, dt = standing(env)
+    sampler = jaxmpc.ICEM(samples=128, elites=16, iterations=1, noise=0.15)
+    rows, states = [], None
+    for by in given.by:
+        controller = jaxmpc.RecedingHorizon(problem, ways(sampler)[by], iterations=1)
+        found = run_episode(env, controller, seed=0, steps=given.steps, key=jax.random.key(0))
+        push = {"push_newton": given.push, "push_seconds": len(_PUSHED) * dt}
+        rows.append({"by": by, **push, **described(dt, found)})
+        states = found.states if states is None else states
+        print(rows[-1], flush=True)
+    print(machine.save_own("robots_humanoid", machine.describe(), rows))
     if given.film:
-        print(film("humanoid", env.unwrapped.model, found.states, dt, following(_TORSO, 4.0)))  # pyright: ignore
+        print(film("humanoid", env.unwrapped.model, states, dt, following(_TORSO, 4.0)))  # pyright: ignore
 
 
 if __name__ == "__main__":

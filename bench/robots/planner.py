@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import jaxmpc
 from jaxmpc.interop.mujoco import Robot, robot
 from jaxmpc.interop.mujoco.engine import mujoco
 
@@ -19,3 +20,9 @@ def planner(env: Any, timestep: float | None = None) -> Robot:
     model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     model.opt.timestep = timestep or model.opt.timestep
     return robot(model, backend="c", substeps=round(sample / model.opt.timestep))
+
+
+def ways(sampler: jaxmpc.Solver) -> dict[str, jaxmpc.Solver]:
+    """To plan with: by samples, by derivatives of MuJoCo's steps, by one after the other."""
+    local = jaxmpc.ILQR(hessian="gauss_newton", tolerance=1e-3, max_iterations=3)
+    return {"samples": sampler, "derivatives": local, "both": jaxmpc.Chain(sampler, local)}
