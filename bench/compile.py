@@ -167,30 +167,24 @@ CARTPOLE_MJCF = """
 """
 
 
-def mujoco(gradient: bool, hessian: str) -> tuple[Callable, tuple]:
-    """A cart-pole from an MJCF file, stepped by MJX."""
+def mujoco(gradient: bool, hessian: str, backend: str = "mjx") -> tuple[Callable, tuple]:
+    """A cart-pole from an MJCF file, stepped by MJX or by MuJoCo's C library."""
     import jax
     import jax.numpy as jnp
 
     import jaxmpc
 
-    mjx: Any = importlib.import_module("mujoco.mjx")
-    robot: Any = importlib.import_module("mujoco").MjModel.from_xml_string(CARTPOLE_MJCF)
-    model = mjx.put_model(robot)
-    start = mjx.make_data(model)
-
-    def dynamics(x, u, t, params):
-        data = mjx.step(model, start.replace(qpos=x[:2], qvel=x[2:], ctrl=u))
-        return jnp.concatenate([data.qpos, data.qvel])
+    interop: Any = importlib.import_module("jaxmpc.interop.mujoco")
+    dynamics = interop.robot(CARTPOLE_MJCF, backend).dynamics
 
     problem = jaxmpc.Problem(
-        dynamics,
+        lambda x, u, t, weight: dynamics(x, u),
         lambda x, u, t, weight: jnp.array([1.0, 10.0, 0.1, 0.1]) @ x**2 + weight * u @ u,
         horizon=50,
         control_dim=1,
         control_bounds=(-10.0, 10.0),
     )
-    solver = jaxmpc.SQP(hessian=hessian)
+    solver = jaxmpc.SQP(hessian=hessian, tolerance=1e-8 if backend == "mjx" else 1e-5)
     adjoint = jaxmpc.ImplicitAdjoint(hessian=hessian)
 
     def solve(x0, weight):
@@ -214,6 +208,8 @@ ROWS: dict[str, Callable[[], tuple[Callable, tuple]]] = {
     "quadrotor, gradient": lambda: quadrotor(True),
     "64 networks, solve_batch": lambda: network(False),
     "64 networks, gradient": lambda: network(True),
+    "MuJoCo's C, Gauss-Newton": lambda: mujoco(False, "gauss_newton", "c"),
+    "MuJoCo's C, Gauss-Newton, gradient": lambda: mujoco(True, "gauss_newton", "c"),
     "MJX, Gauss-Newton": lambda: mujoco(False, "gauss_newton"),
     "MJX, Gauss-Newton, gradient": lambda: mujoco(True, "gauss_newton"),
     "MJX, exact": lambda: mujoco(False, "exact"),
@@ -262,16 +258,16 @@ def main() -> int:
         print(json.dumps(measure(options.row)))
         return 0
     about = machine.describe()
-    print(f"{'CPU-seconds':<32}{'trace':>7}{'lower':>7}{'XLA':>7}{'total':>7}  instructions   MiB")
+    print(f"{'CPU-seconds':<36}{'trace':>7}{'lower':>7}{'XLA':>7}{'total':>7}  instructions   MiB")
     rows = []
     for name in (name for name in ROWS if options.only in name):
-        if "MJX" in name and importlib.util.find_spec("mujoco") is None:
-            print(f"{name:<32}  (pip install '.[mujoco]')")
+        if ("MJX" in name or "MuJoCo" in name) and importlib.util.find_spec("mujoco") is None:
+            print(f"{name:<36}  (pip install '.[mujoco]')")
             continue
         rows.append(_in_a_process(name))
         row = rows[-1]
         times = "".join(f"{row[key]:7.1f}" for key in ("trace_s", "lower_s", "xla_s", "total_s"))
-        print(f"{name:<32}{times}{row['instructions']:14d}{row['peak_mib']:6d}", flush=True)
+        print(f"{name:<36}{times}{row['instructions']:14d}{row['peak_mib']:6d}", flush=True)
     if not options.only:
         print(f"\n{machine.save_own('compile', about, rows)}")
     return 0
