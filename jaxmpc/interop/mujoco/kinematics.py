@@ -131,7 +131,7 @@ def _motions(model, links: list[_Link], qpos, fields) -> Float[Array, "n 2 4 4"]
         else:
             turns[number], before[number] = model.jnt_axis[joint], model.jnt_pos[joint]
     after = np.where((np.array([link.joint for link in links]) < 0)[:, None], 0.0, -before)
-    turning = turns.any(axis=1)
+    turning = (turns != 0).any(axis=1, keepdims=True)
     fixed = np.einsum("nq,qij->nij", quat, _LEFT)
     before, fixed, slides, turns, after = (
         jnp.asarray(part, dtype) for part in (before, fixed, slides, turns, after)
@@ -141,7 +141,7 @@ def _motions(model, links: list[_Link], qpos, fields) -> Float[Array, "n 2 4 4"]
         places = np.flatnonzero(bodies)
         before = before.at[places].set(fields["body_pos"][bodies[places]])
     moved = (qpos - jnp.asarray(model.qpos0, dtype))[address][:, None]
-    half = 0.5 * jnp.where(turning[:, None], moved, 0.0)
+    half = 0.5 * jnp.where(turning, moved, 0.0)
     turned = jnp.concatenate([jnp.cos(half), turns * jnp.sin(half)], axis=1)
     attitudes = _product("nij,nj->ni", fixed, turned)
     for number in balls:
