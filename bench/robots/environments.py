@@ -1,6 +1,6 @@
 """Receding horizon in Gymnasium's environments, from their own starts.
 
-    python -m bench.robots.environments [--seeds N] [--only NAME ...]
+    MUJOCO_GL=egl python -m bench.robots.environments [--seeds N] [--only NAME ...] [--film]
 
 Needs the extras `mujoco` and `gym`. The mean return over the seeds, a hundred for
 Pendulum-v1, beside the best published and the best plan known for the same starts: by dynamic
@@ -20,6 +20,7 @@ import numpy as np
 import jaxmpc
 from bench import machine
 from bench.robots import grid
+from bench.robots.film import film, following
 from bench.robots.planner import planner
 from jaxmpc.interop.gymnasium import Episode, run_episode
 
@@ -132,6 +133,23 @@ TASKS = {
 }
 
 
+FILMS = {
+    "InvertedDoublePendulum-v5": ("double-pendulum", following(1, 3.0)),
+    "Reacher-v5": ("reacher", following(1, 0.8, -70.0)),
+}
+
+
+def filmed(name: str, steps: int = 80) -> str:
+    """The beginning of an episode as a GIF."""
+    env = gymnasium.make(name)
+    task = TASKS[name](env)
+    controller = jaxmpc.RecedingHorizon(task.problem, task.solver, iterations=task.iterations)
+    found = run_episode(env, controller, seed=0, steps=steps, key=jax.random.key(0))
+    inner: Any = env.unwrapped
+    file, camera = FILMS[name]
+    return str(film(file, inner.model, found.states, inner.dt, camera))
+
+
 def episodes(name: str, seeds: int) -> dict:
     """Returns of all seeds, what a sample took, and how many of them failed."""
     env = gymnasium.make(name)
@@ -162,8 +180,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", nargs="*", default=list(TASKS))
+    parser.add_argument("--film", action="store_true", help="films alone")
     given = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
+    if given.film:
+        for name in given.only:
+            if name in FILMS:
+                print(filmed(name))
+        return
     host = machine.describe()
     rows = []
     for name in given.only:

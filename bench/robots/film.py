@@ -13,11 +13,11 @@ from jaxmpc.interop.mujoco.engine import mujoco
 _COLORS, _SIZE = 64, (240, 320)  # a file of a hundred kilobytes to a megabyte and a half
 
 
-def following(body: int, distance: float) -> Any:
-    """A camera that a body takes along, from the side and a little above."""
+def following(body: int, distance: float, elevation: float = -10.0) -> Any:
+    """A camera that a body takes along, from the side, or from as far above as told."""
     camera = mujoco.MjvCamera()
     camera.type, camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, body
-    camera.distance, camera.azimuth, camera.elevation = distance, 120.0, -10.0
+    camera.distance, camera.azimuth, camera.elevation = distance, 120.0, elevation
     return camera
 
 
