@@ -11,8 +11,9 @@ from bench.rl.tasks import Task
 _WIDTH, _DEPTH = 64, 2
 
 
-def network(inputs: int, outputs: int, key: Array, last: float) -> eqx.nn.MLP:
-    """A perceptron, its last layer scaled down by `last`."""
+def network(task: Task, outputs: int, key: Array, last: float) -> eqx.nn.MLP:
+    """A perceptron of a task's features, its last layer scaled down by `last`."""
+    inputs = jax.eval_shape(lambda: task.features(task.env.initial(key).x)).shape[0]
     made = eqx.nn.MLP(inputs, outputs, _WIDTH, _DEPTH, jax.nn.tanh, key=key)
     return eqx.tree_at(
         lambda mlp: (mlp.layers[-1].weight, mlp.layers[-1].bias),
@@ -29,8 +30,7 @@ class Plain(eqx.Module):
 
     def __init__(self, task: Task, key: Array):
         m = task.env.problem.control_dim
-        features = jax.eval_shape(lambda: task.features(task.env.initial(key).x)).shape[0]
-        self.body = network(features, m, key, 0.01)
+        self.body = network(task, m, key, 0.01)
         self.log_width = jnp.full(m, -0.7)
 
     def __call__(self, task: Task, x: Float[Array, " n"]) -> Float[Array, " m"]:
@@ -46,8 +46,7 @@ class Planning(eqx.Module):
 
     def __init__(self, task: Task, key: Array):
         m, k = task.env.problem.control_dim, task.weights["q"].size
-        features = jax.eval_shape(lambda: task.features(task.env.initial(key).x)).shape[0]
-        self.body = network(features, 2 * k, key, 0.01)
+        self.body = network(task, 2 * k, key, 0.01)
         self.log_width = jnp.full(m, -0.7)
 
     def __call__(self, task: Task, x: Float[Array, " n"]) -> Float[Array, " m"]:

@@ -1,6 +1,5 @@
 """Proximal policy optimisation (Schulman et al., 2017), the whole training one program."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +13,7 @@ from bench.rl.tasks import Task
 
 
 class Settings(NamedTuple):
-    """The same for both actors."""
+    """How an actor is trained."""
 
     envs: int = 64
     steps: int = 32
@@ -154,8 +153,7 @@ def train(
 ) -> tuple[Agent, Float[Array, " evaluations"]]:
     """An agent, and its mean return before each block of iterations and at the end; pure."""
     actor_key, critic_key, start_key, stage_key, judge_key, key = jax.random.split(key, 6)
-    features = jax.eval_shape(lambda: task.features(task.env.initial(key).x)).shape[0]
-    agent = Agent(make_actor(task, actor_key), network(features, 1, critic_key, 1.0))
+    agent = Agent(make_actor(task, actor_key), network(task, 1, critic_key, 1.0))
     arrays, rest = eqx.partition(agent, eqx.is_inexact_array)
     updates = evaluations * settings.every * settings.epochs * settings.batches
     rate = optax.linear_schedule(settings.rate, 0.0, updates)
@@ -174,8 +172,9 @@ def train(
         agent = joined(arrays)
         collect_key, learn_key = jax.random.split(key)
         states, samples = _collect(task, settings, agent, states, collect_key)
-        learn = partial(_learn, task, settings, optimizer, joined)
-        arrays, memory = learn(arrays, memory, samples, learn_key)
+        arrays, memory = _learn(
+            task, settings, optimizer, joined, arrays, memory, samples, learn_key
+        )
         return (arrays, memory, states), None
 
     def block(carry, key):

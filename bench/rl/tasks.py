@@ -62,8 +62,12 @@ def _planning(dynamics, outputs, horizon: int, control_bounds, control_dim: int)
 
 def pendulum() -> Task:
     """Gymnasium's Pendulum-v1, step for step. The plan looks 0.75 s ahead."""
+
+    def step(x, u, t, params):
+        return grid.step(x, u[0])
+
     problem = jaxmpc.Problem(
-        lambda x, u, t, params: grid.step(x, u[0]),
+        step,
         lambda x, u, t, params: grid.price(x, u[0]),
         horizon=200,
         control_dim=1,
@@ -82,9 +86,7 @@ def pendulum() -> Task:
         features=lambda x: jnp.array([jnp.cos(x[0]), jnp.sin(x[0]), x[1] / 4]),
         center=jnp.zeros(1),
         reach=jnp.full(1, 2.0),
-        plan=_planning(
-            lambda x, u, t, params: grid.step(x, u[0]), outputs, 15, (-2.0, 2.0), control_dim=1
-        ),
+        plan=_planning(step, outputs, 15, (-2.0, 2.0), control_dim=1),
         seen=lambda x: x,
         solver=jaxmpc.ILQR(max_iterations=10),
         weights={"q": jnp.array([1.0, 1.0, 1.0, 0.01]), "p": jnp.zeros(4)},
@@ -100,7 +102,7 @@ def hover() -> Task:
     The state is that of the vehicle and the wind's acceleration, steady in an episode, up to
     3 m/s^2 along each axis. Networks see all of it.
     """
-    flight = rk4(lambda x, u, wind: pushed(x, u, wind), STEP)
+    flight = rk4(pushed, STEP)
     nominal = euler(lambda x, u, params: pushed(x, u, jnp.zeros(3, x.dtype)), STEP)
 
     def step(x, u, t, params):
@@ -139,9 +141,7 @@ def hover() -> Task:
         features=lambda x: jnp.clip(jnp.delete(x, 3) / jnp.delete(scale, 3), -5.0, 5.0),
         center=jnp.full(4, HOVER),
         reach=jnp.full(4, 1.0),
-        plan=_planning(
-            lambda x, u, t, params: nominal(x, u, t, params), outputs, 10, THRUST, control_dim=4
-        ),
+        plan=_planning(nominal, outputs, 10, THRUST, control_dim=4),
         seen=lambda x: x[:13],
         solver=jaxmpc.SQP(max_iterations=6),
         weights={"q": jnp.array(q), "p": jnp.zeros(16)},

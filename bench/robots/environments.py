@@ -2,7 +2,7 @@
 
     MUJOCO_GL=egl python -m bench.robots.environments [--seeds N] [--only NAME ...] [--film]
 
-Needs the extras `mujoco` and `gym`. The mean return over the seeds, a hundred for
+Needs the extras `mujoco`, `gym` and `plots`. The mean return over the seeds, a hundred for
 Pendulum-v1, beside the best published and the best plan known for the same starts: by dynamic
 programming for Pendulum-v1, by the solver from what happened for Reacher-v5.
 """

@@ -40,6 +40,6 @@ def test_an_agent_trains(actor):
     key = jax.random.key(0)
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         agent, returns = eqx.filter_jit(ppo.train)(task, actor, key, 1, TINY)
-    before = actors.network(3, 1, jax.random.split(key, 6)[1], 1.0)
+    before = actors.network(task, 1, jax.random.split(key, 6)[1], 1.0)
     assert np.isfinite(returns).all()
     assert np.abs(agent.critic.layers[0].weight - before.layers[0].weight).max() > 1e-5

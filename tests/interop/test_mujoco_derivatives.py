@@ -212,6 +212,7 @@ def test_free_joints_at_rest_have_derivatives_in_mjx():
         ('timestep="0.01"', 'timestep="0.01" integrator="RK4"', "by integrator RK4"),
         ('name="socket" type="ball"', 'name="socket" type="ball" stiffness="1"', "with stiffness"),
         ('motor joint="wrist"', 'motor joint="socket"', "actuators"),
+        ('motor joint="wrist"', 'motor jointinparent="socket"', "actuators"),
     ],
 )
 def test_what_mjx_has_wrong_derivatives_of_is_refused(old, new, part):

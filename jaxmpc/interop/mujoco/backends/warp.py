@@ -87,7 +87,7 @@ class Worlds:
         data.overflow.zero_()
         for _ in range(self._substeps):
             self._engine.step(self._model, data)
-        if data.overflow.numpy().any() and (data.overflow.numpy() & self._lost).any():
+        if (data.overflow.numpy() & self._lost).any():
             self._room = {"nconmax": 2 * data.naconmax // count, "njmax": 2 * data.njmax}
             self._made.clear()
             return self._stepped(start, held)
