@@ -4,7 +4,7 @@
     python -m bench --quick                            # a glance: smallest batches, two rounds
     python -m bench --problems cartpole,lqr:1 --peers none
     python -m bench --peers acados,ipopt --batches 1,32
-    python -m bench --write-readme                     # README's table from the JSON files alone
+    python -m bench --write-readme                     # bench/README.md from the JSON files alone
 
 The problems are described in bench/problems, the contenders in bench/contenders.py and the files
 of bench/peers. Each contender runs in a process of its own, a peer in a virtual environment that
@@ -32,7 +32,7 @@ Results go to bench/results/PROBLEM-MACHINE.json, with a plot beside them.
 import argparse
 import sys
 
-from bench import machine, plot, readme, receding, report
+from bench import machine, plot, receding, report, tables
 from bench.contenders import CONTENDERS
 from bench.measure import measure
 from bench.problems import FIGURES, SCALING
@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-gradients", action="store_true")
     parser.add_argument("--quick", action="store_true", help="smallest batches, two rounds")
     parser.add_argument("--dry", action="store_true", help="print only, write no files")
-    parser.add_argument("--write-readme", action="store_true", help="only refresh README's table")
+    parser.add_argument("--write-readme", action="store_true", help="only refresh bench/README.md")
     options = parser.parse_args()
     options.problems = problems if options.problems == "all" else options.problems.split(",")
     options.peers = {"none": [], "all": words}.get(options.peers, options.peers.split(","))
@@ -104,7 +104,7 @@ def main():
     """Run the benchmarks, print the tables, write the JSON."""
     options = _options()
     if options.write_readme:
-        sys.exit(readme.write())
+        sys.exit(tables.write())
     settings = _settings(options)
     for problem in options.problems:
         if problem == "receding":

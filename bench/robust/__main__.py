@@ -3,7 +3,7 @@
     python -m bench.robust families --family box --draws 200 --solvers default,interior
     python -m bench.robust families --family all --draws 60 --start 1000
     python -m bench.robust families --family box --draws 200 --solvers none   # IPOPT's cache alone
-    python -m bench.robust tasks --draws 300   # twelve tasks, for README's table
+    python -m bench.robust tasks --draws 300   # twelve tasks, for the table in bench/README.md
     python -m bench.robust case box-n4-m2-T30-seed15 --solvers ilqr,interior
 
 Everyone starts from zero controls, moved inside the bounds, and the states that they lead to.
@@ -90,7 +90,7 @@ def _run(title: str, chosen: list[Draw], options: argparse.Namespace, slowest: i
 
 
 def _run_tasks(options: argparse.Namespace):
-    """README's table of the tasks; always by the default, the interior point and IPOPT."""
+    """the table of the tasks; always by the default, the interior point and IPOPT."""
     answers, rows = ipopt.Answers(options.cache), []
     for task in options.tasks:
         chosen = draws.starts(task, 0, options.draws)

@@ -1,4 +1,4 @@
-"""The twelve tasks' table: who solves how many of the starts, and README's rendering of it."""
+"""The twelve tasks' table: who solves how many of the starts, and its rendering."""
 
 from typing import Any
 
@@ -41,14 +41,14 @@ def _percentile(solved: list[Answer], percent: float) -> float | None:
 
 
 def render(content: dict[str, Any], file: str) -> str:
-    """README's table."""
+    """The table in Markdown."""
     rows = content["results"]
     solvers = [name for name in _NAMES if name in rows[0]]
     lines = [
         f"Of {rows[0]['starts']} random starts each, solved (median, 90th percentile of the "
         "iterations), all from zero controls and the states that they lead to; lower / higher: "
         "how often the default's minimum is better / worse than IPOPT's "
-        f"(`python -m bench.robust tasks`, [results](bench/results/{file})):",
+        f"(`python -m bench.robust tasks`, [results](results/{file})):",
         "",
         "| task | " + " | ".join(_NAMES[name] for name in solvers) + " | lower / higher |",
         "| --- |" + " --- |" * (len(solvers) + 1),

@@ -1,13 +1,16 @@
 """The judge and the README tool of the benchmarks, without any peer."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import jaxmpc
-from bench import readme, reference
+from bench import reference, tables
 from bench.problems import FIGURES, load
+from bench.tables import comparison
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,14 @@ def test_readme_table_from_a_file(tmp_path):
         "results": [row],
     }
     (tmp_path / "lqr-1-a-cpu.json").write_text(json.dumps(content))
-    table = readme.render(tmp_path)
+    table = comparison.render(tmp_path)
     assert "| jaxmpc | 12.3 | 128/128 | 3e-09 | 1.0 |" in table
     assert "(acados: no compiler)" in table
+
+
+def test_the_page_of_tables_is_that_of_the_files():
+    page = (Path(tables.__file__).parents[1] / "README.md").read_text()
+    for name, section in tables.sections().items():
+        assert section.strip() in page, f"run: python -m bench --write-readme ({name})"
+    for target in re.findall(r"\]\(([^)#:]+)\)", page):
+        assert (Path(tables.__file__).parents[1] / target).exists(), target

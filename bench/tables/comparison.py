@@ -1,10 +1,4 @@
-"""README's tables, rendered from the JSON files between their markers.
-
-    python -m bench --write-readme
-
-The comparison: one table a problem, of the newest file of each; nobody types a figure. The tables
-of what was learned are those of `bench.paper.tables`.
-"""
+"""The comparison with the peers: one table a problem, of the newest file of each."""
 
 import re
 from collections.abc import Iterable
@@ -12,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kept import FOLDER, newest
-from bench.paper import tables
-from bench.robust import table
 
-_ROOT = Path(__file__).parent.parent
 _OURS = """
 jaxmpc is `solve`, and of a batch `solve_batch` on one device; jaxmpc-2devices has two cores as a
 mesh, jaxmpc-interior and jaxmpc-ilqr the other solvers, jaxmpc-lq is `lq.solve` under `vmap`."""
@@ -26,24 +17,6 @@ _TITLES = {
     "cartpole_acados": "acados' cart-pole, |u| <= 20, cold start",
     "quadrotor": "A quadrotor between two columns",
 }
-
-
-def write() -> int:
-    """Replace what is between README's markers; returns an exit status."""
-    path = _ROOT / "README.md"
-    text = path.read_text()
-    written = {"benchmark": render(), "learning": tables.render()}
-    if "tasks" in (kept := newest(FOLDER)):
-        written["robust"] = table.render(*kept["tasks"])
-    for name, found in written.items():
-        before, after = f"<!-- {name} -->", f"<!-- /{name} -->"
-        start, end = text.find(before), text.find(after)
-        if min(start, end) < 0 or not found:
-            print(f"README.md has no markers {before}, or bench/results no results for them")
-            return 1
-        text = text[: start + len(before)] + "\n" + found.rstrip("\n") + "\n" + text[end:]
-    path.write_text(text)
-    return 0
 
 
 def render(folder: Path = FOLDER) -> str:
@@ -93,7 +66,7 @@ def _table(title: str, content: dict[str, Any], file: str) -> str:
         cells += [_error(last)] if gradients else []
         lines.append([*cells, f"{last['compile_s']:.1f}"])
     machine = content["machine"]
-    where = f"{machine['cpu']}, {machine['cores']} cores, [results](bench/results/{file})"
+    where = f"{machine['cpu']}, {machine['cores']} cores, [results](results/{file})"
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{title} ({where}):\n\n{table}\n{_absent(content)}"
 
@@ -103,7 +76,7 @@ def _receding(content: dict[str, Any], file: str) -> str:
     return (
         f"Receding horizon on the paper's cart-pole: {step['steps']} warm-started steps of one "
         f"jitted call, median {step['median_ms']:.2f} ms, 99th percentile {step['p99_ms']:.2f} ms "
-        f"([results](bench/results/{file})).\n"
+        f"([results](results/{file})).\n"
     )
 
 

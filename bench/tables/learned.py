@@ -1,4 +1,4 @@
-"""README's tables of what was learned (the wind's too), from the JSON files."""
+"""Tables of what was learned (the wind's too), from the JSON files."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ _WIND = {
 
 
 def render(folder: Path = FOLDER) -> str:
-    """The Markdown between README's markers; empty where there are no results."""
+    """The Markdown between the markers; empty where there are no results."""
     writers = {
         "paper_imitation": _imitation,
         "paper_non_realisable": _non_realisable,
@@ -26,7 +26,7 @@ def render(folder: Path = FOLDER) -> str:
     }
     found = newest(folder)
     return "\n".join(
-        write(found[name][0]["results"], f"[results](bench/results/{found[name][1]})")
+        write(found[name][0]["results"], f"[results](results/{found[name][1]})")
         for name, write in writers.items()
         if name in found
     )
