@@ -1,14 +1,23 @@
 """One solver after the other."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Float, Int, PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxmpc import trees
 from jaxmpc.problem import Problem
-from jaxmpc.solution import Solution
+from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.configuration import Configuration
 from jaxmpc.solvers.loop import Guess, Solver, run, split_solver
+
+
+class ChainState(NamedTuple):
+    """The state of the last solver, and what the one before it had found."""
+
+    last: Any
+    before: Solution
 
 
 @jax.tree_util.register_pytree_node_class
@@ -20,6 +29,8 @@ class Chain(Configuration):
 
     Sampling finds the valley, derivatives its bottom. The solution, its status, its iterations and
     its derivative are those of the last solver; all others run to their end inside its `init`.
+    Where the last one fails, and ends at a point that is worse than the one it was given, that one
+    is returned, with the status of the failure.
 
     Args:
         solvers: two or more; whatever is a `Solver`.
@@ -52,22 +63,29 @@ class Chain(Configuration):
 
     def init(self, problem: Problem, x0: Float[Array, " n"], params: PyTree, guess: Guess) -> Any:
         """The start of the last solver, where the others ended."""
-        for solver in self.solvers[:-1]:
-            found = run(solver, problem, x0, params, guess)
-            guess = Guess(found.controls, found.states, key=guess.key)
-        return self.solvers[-1].init(problem, x0, params, guess)
+        found = run(self.solvers[0], problem, x0, params, guess)
+        for solver in self.solvers[1:-1]:
+            found = run(solver, problem, x0, params, self._from(found, guess))
+        last = self.solvers[-1].init(problem, x0, params, self._from(found, guess))
+        return ChainState(last, jax.tree.map(_without_nan, found))
 
-    def step(self, problem: Problem, params: PyTree, state: Any) -> Any:
+    def step(self, problem: Problem, params: PyTree, state: ChainState) -> ChainState:
         """That of the last solver."""
-        return self.solvers[-1].step(problem, params, state)
+        return state._replace(last=self.solvers[-1].step(problem, params, state.last))
 
-    def terminate(self, state: Any) -> Int[Array, ""]:
+    def terminate(self, state: ChainState) -> Int[Array, ""]:
         """That of the last solver."""
-        return self.solvers[-1].terminate(state)
+        return self.solvers[-1].terminate(state.last)
 
-    def postprocess(self, problem: Problem, params: PyTree, state: Any) -> Solution:
-        """That of the last solver."""
-        return self.solvers[-1].postprocess(problem, params, state)
+    def postprocess(self, problem: Problem, params: PyTree, state: ChainState) -> Solution:
+        """That of the last solver, or what it was given where that is better."""
+        last = self.solvers[-1].postprocess(problem, params, state.last)
+        failed = self.terminate(state) != Status.converged
+        return trees.where(failed & _better(state.before, last), state.before, last)
+
+    @staticmethod
+    def _from(found: Solution, guess: Guess) -> Guess:
+        return Guess(found.controls, found.states, key=guess.key)
 
     def tree_flatten(self):
         """The solvers, split into arrays and the rest, are the children."""
@@ -79,3 +97,16 @@ class Chain(Configuration):
         new = object.__new__(cls)
         new.solvers = tuple(child.whole() for child in children)
         return new
+
+
+def _better(one: Solution, other: Solution) -> Bool[Array, ""]:
+    """Whether a solution costs less than another and is no less feasible."""
+    most = jnp.maximum(other.residuals.feasibility, other.tolerance)
+    cheaper = (one.cost < other.cost) | jnp.isnan(other.cost)
+    return cheaper & ((one.residuals.feasibility <= most) | jnp.isnan(most))
+
+
+def _without_nan(leaf: Array) -> Array:
+    """Infinity for NaN, which in a single number of a state would end the solve."""
+    inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return jnp.where(jnp.isnan(leaf), jnp.inf, leaf) if inexact else leaf

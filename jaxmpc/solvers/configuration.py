@@ -5,6 +5,8 @@ from typing import Any, Self, TypeVar, dataclass_transform
 
 import jax
 
+from jaxmpc.presentation.keywords import names_its_arguments
+
 T = TypeVar("T")
 
 
@@ -40,7 +42,8 @@ def number(*, default: Any) -> Any:
 @dataclass_transform(frozen_default=True, field_specifiers=(number,))
 def configuration(cls: type[T]) -> type[T]:
     """Makes a frozen dataclass and a pytree of a `Configuration`."""
-    return jax.tree_util.register_pytree_with_keys_class(dataclasses.dataclass(frozen=True)(cls))  # type: ignore[arg-type, return-value]
+    frozen = names_its_arguments(cls.__name__)(dataclasses.dataclass(frozen=True)(cls))
+    return jax.tree_util.register_pytree_with_keys_class(frozen)  # type: ignore[arg-type, return-value]
 
 
 def _fields(cls: type) -> tuple[list[str], list[str]]:

@@ -112,6 +112,44 @@ def test_its_derivative_is_zero_and_that_of_a_chain_is_right():
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
 
 
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """A solver that ends at controls of its own, and says how."""
+
+    control: float
+    status: Status
+    max_iterations: int = 3
+
+    def init(self, problem, x0, params, guess):
+        return x0
+
+    def step(self, problem, params, state):
+        return state
+
+    def terminate(self, state):
+        return jnp.asarray(self.status, jnp.int32)
+
+    def postprocess(self, problem, params, state):
+        controls = jnp.full((problem.horizon, 1), self.control)
+        return jaxmpc.evaluate(problem, state, params, controls)
+
+
+@pytest.mark.parametrize(
+    "control, status, kept",
+    [
+        (1.5, Status.line_search_failed, True),
+        (jnp.nan, Status.line_search_failed, True),
+        (-0.5, Status.line_search_failed, False),  # better than what it was given: zeros
+        (-0.5, Status.max_iterations, False),
+    ],
+)
+def test_a_chain_keeps_the_better_point_where_its_last_solver_fails(control, status, kept):
+    chain = Chain(Ends(0.0, Status.sampled), Ends(control, status))
+    found = jaxmpc.solve(swing(), X0, P, solver=chain)
+    np.testing.assert_allclose(found.controls, 0.0 if kept else control)
+    assert found.status == status
+
+
 def test_a_chain_finds_the_better_of_two_valleys():
     """Derivatives from rest stay on the saddle between them; samples see both."""
     problem = jaxmpc.Problem(

@@ -54,8 +54,14 @@ class ILQRState(NamedTuple):
     fresh: Bool[Array, ""]  # the nominal trajectory has not been simulated yet
     regularization: Regularization
     scales: Scales
+    step_size: Float[Array, ""]  # of the step that led here; zero if none was taken
     steps: Int[Array, ""]
     status: Int[Array, ""]
+
+    @property
+    def weight(self) -> Float[Array, ""]:
+        """The proximal weight in the model of the next step."""
+        return self.regularization.mu
 
 
 @configuration
@@ -127,6 +133,7 @@ class ILQR(Configuration):
             fresh=zero == 0,
             regularization=regularization.start(self.hessian, x0),
             scales=no_scales(problem, x0, params),
+            step_size=zero,
             steps=steps,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
@@ -197,6 +204,7 @@ class ILQR(Configuration):
         return state._replace(
             nominal=trees.where(walked | state.fresh, search.trial, state.nominal),
             regularization=trees.where(state.fresh, before, updated),
+            step_size=jnp.where(walked, search.step_size, 0.0),
             steps=jnp.where(running, state.steps + 1, state.steps),
             status=jnp.where(failed, status, state.status).astype(jnp.int32),
         )

@@ -125,6 +125,8 @@ class InteriorPoint(Configuration):
             target=one,
             mu=(PLAN_MU if guessed else START_MU) * one,
             proximal=restoration.FIRST_PROXIMAL * one,
+            step_size=0 * one,
+            weight=0 * one,
             memory=filters.empty(one),
             failures=count,
             steps=count,
@@ -226,6 +228,7 @@ def _moved(problem: Problem, params: PyTree, state: InteriorPointState):
         place=search.place,
         mu=jnp.where(move.fresh, state.mu, move.mu),
         still=state.still & walked & (search.step_size == 1),
+        step_size=jnp.where(walked, search.step_size, 0.0),
         memory=memory,
         failures=jnp.where(search.accepted, 0, failures),
         steps=jnp.where(running, state.steps + 1, state.steps),
@@ -265,6 +268,7 @@ def _concluded(
         still=verdict.small,
         memory=state.memory._replace(length=emptied),  # of another barrier problem
         proximal=jnp.where(proximal > 0, proximal / 3, forgotten),
+        weight=proximal,
     )
     status = status_of(following, verdict)
     boundless = ~state.restoring & falls_without_limit(problem, state.scales, cost)

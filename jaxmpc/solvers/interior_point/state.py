@@ -41,10 +41,17 @@ class InteriorPointState(NamedTuple):
     target: Float[Array, ""]  # the violation that ends the restoration
     mu: Float[Array, ""]
     proximal: Float[Array, ""]  # the least weight to try, where one is needed
+    step_size: Float[Array, ""]  # of the step that led here; zero if none was taken
+    weight: Float[Array, ""]  # the proximal weight in the model of the next step
     memory: Filter
     failures: Int[Array, ""]
     steps: Int[Array, ""]
     status: Int[Array, ""]
+
+    @property
+    def barrier(self) -> Float[Array, ""]:
+        """The barrier parameter that the point was judged with."""
+        return self.move.mu
 
     def setting(self) -> Setting:
         """What is being solved at present."""

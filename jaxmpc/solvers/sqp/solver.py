@@ -154,6 +154,8 @@ class SQP(Configuration):
             move=stay(iterate),
             side=side,
             proximal=0 * one,
+            step_size=0 * one,
+            weight=0 * one,
             memory=filters.empty(one),
             failures=count,
             nearly=count,
@@ -289,6 +291,8 @@ class SQP(Configuration):
             findings=findings,
             move=move,
             proximal=proximal,
+            step_size=taken,
+            weight=model.proximal,
             nearly=nearly,
             status=jnp.where(state.status == RUNNING, status, state.status).astype(jnp.int32),
         )

@@ -33,6 +33,8 @@ class SQPState(NamedTuple):
     move: Move
     side: Int[Array, "T m"]  # -1 / 1: thought to end at the lower / upper bound
     proximal: Float[Array, ""]
+    step_size: Float[Array, ""]  # of the step that led here; zero if none was taken
+    weight: Float[Array, ""]  # the proximal weight in the model of the next step
     memory: Filter
     failures: Int[Array, ""]
     nearly: Int[Array, ""]
