@@ -1,0 +1,1 @@
+"""What `python -m jaxmpc NAME` shows: a file for each demonstration, with a function `run`."""
