@@ -109,11 +109,11 @@ def draw(fans, path: Path) -> list[str]:
     pictures = {}
     if (name, controller) in fans:
         task, loops = fans[name, controller]
-        pictures["fan"] = plot.plot_fan(loops, task.dt, task.labels)
+        pictures["fan"] = plot.plot_fan(loops, task.dt, task.labels)[0].figure
         pictures["fan"].suptitle(f"{name}, {controller}: {len(loops.states)} loops, a wrong model")
     task = TASKS["cart-pole, swing-up"]()
     one = loop(task, CONTROLLERS[controller](task.problem), jax.random.key(0), predictions=True)
-    pictures["loop"] = plot.plot_closed_loop(one, task.dt, task.labels, every=8)
+    pictures["loop"] = plot.plot_closed_loop(one, task.dt, task.labels, every=8)[0].figure
     pictures["loop"].suptitle(f"cart-pole, swing-up, {controller}: masses 20 % off, noise, a push")
     for word, figure in pictures.items():
         figure.savefig(path.with_name(f"{path.stem}-{word}.png"), dpi=90)

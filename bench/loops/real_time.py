@@ -193,7 +193,7 @@ def _draw(reports: dict[str, TimingReport], path: Path) -> list[str]:
 
     names = []
     for number, (title, report) in enumerate(reports.items()):
-        figure = plot.plot_timing(report)
+        figure = plot.plot_timing(report).figure
         figure.suptitle(f"{title}, {len(report.seconds)} samples on one core")
         file = path.with_name(f"{path.stem}-{number + 1}.png")
         figure.savefig(file, dpi=110)

@@ -61,15 +61,15 @@ def main():
     turned = flip()
     print("flip:", turned.status, turned.iterations, turned.cost)
     axes = plot.plot_attitudes(turned.states[:, 3:7], turned.states[:, :3], every=3, size=0.25)
-    axes.savefig(_RESULTS / "spaces-flip.png", dpi=110)
+    axes.figure.savefig(_RESULTS / "spaces-flip.png", dpi=110)
     angles = plot.plot_solution(turned, 0.025, state_space=models.QUADROTOR_SPACE)
-    angles.savefig(_RESULTS / "spaces-flip-angles.png", dpi=60)
+    angles[0].figure.savefig(_RESULTS / "spaces-flip-angles.png", dpi=60)
     start, goal = jnp.array([2.8, 0.5, 0.0, 0.0]), jnp.array([-2.6, -0.5, 0.0, 0.0])
     moved = arm(start, goal)
     print("arm:", moved.status, moved.iterations, moved.cost, moved.states[-1])
     labels = ["shoulder [rad]", "elbow [rad]", "its rate", "its rate ", "torque", "torque "]
     picture = plot.plot_solution(moved, 0.05, labels, state_space=_ARM)
-    picture.savefig(_RESULTS / "spaces-arm.png", dpi=80)
+    picture[0].figure.savefig(_RESULTS / "spaces-arm.png", dpi=80)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,45 @@
-"""States on their space as one reads them: angles without jumps, attitudes as angles or axes."""
+"""Attitudes in space, as the axes of a body."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from jaxmpc.plot.axes import require_matplotlib
-from jaxmpc.spaces import Circle, Product, Space, UnitQuaternion
+from jaxmpc.plot.solid import solid_axis, solid_view
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_AXES = {"x": "#cc3311", "y": "#228833", "z": "#4477aa"}  # of the body
-
-
-def readable(space: Space | None, states: Any) -> dict[str, np.ndarray]:
-    """The columns of states [..., T+1, n] by name: angles unwrapped, attitudes as three angles."""
-    states = np.asarray(states)
-    columns: dict[str, np.ndarray] = {}
-    for factor, start in _factors(space, 0):
-        dim = states.shape[-1] if factor is None else factor.dim
-        part = states[..., start : start + dim]
-        if isinstance(factor, UnitQuaternion):
-            angles = np.unwrap(roll_pitch_yaw(part), axis=-2)
-            names = [f"{name} [rad]" for name in ("roll", "pitch", "yaw")]
-        elif isinstance(factor, Circle):
-            angles, names = np.unwrap(part, axis=-2), [f"x[{start}] [rad]"]
-        else:
-            angles, names = part, [f"x[{start + i}]" for i in range(dim)]
-        for name, values in zip(names, np.moveaxis(angles, -1, 0), strict=True):
-            taken = name in columns  # by another body
-            columns[f"{name} of x[{start}:]" if taken else name] = values
-    return columns
-
-
-def _factors(space: Space | None, start: int) -> list[tuple[Any, int]]:
-    """The spaces that a space is made of, and where the numbers of each begin."""
-    if not isinstance(space, Product):
-        return [(space, start)]
-    parts = zip(space.factors, space.starts(), strict=True)
-    return [pair for factor, (i, _) in parts for pair in _factors(factor, start + i)]
-
-
-def roll_pitch_yaw(quaternions: Any) -> np.ndarray:
-    """The angles [rad] of turns about x, then y, then z of the world: [..., 4] -> [..., 3]."""
-    given = np.asarray(quaternions)
-    w, x, y, z = np.moveaxis(given / np.linalg.norm(given, axis=-1, keepdims=True), -1, 0)
-    roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x**2 + y**2))
-    pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1, 1))
-    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y**2 + z**2))
-    return np.stack([roll, pitch, yaw], axis=-1)
+_AXES = {"x": ("#cc3311", ":"), "y": ("#228833", "--"), "z": ("#4477aa", "-")}  # of the body
 
 
 def plot_attitudes(
-    quaternions: Any, positions: Any = None, *, every: int = 5, size: float | None = None
-) -> "Figure":
-    """The axes of a body in space: x red, y green, z blue, from its place at every so many states.
+    quaternions: Any,
+    positions: Any = None,
+    *,
+    every: int = 5,
+    size: float | None = None,
+    axes: Any = None,
+) -> Any:
+    """The axes of a body in space, from its place at every so many states.
+
+    x is red and dotted, y green and dashed, z, which is up where the body is level, blue and solid.
 
     Args:
         quaternions: [T+1, 4], (w, x, y, z) from the body to the world.
         positions: [T+1, 3]; None sets the body side by side, one place a state that is drawn.
         every: draws the axes at each so manyth state.
         size: the length of the axes, in units of the positions; None finds one that can be seen.
+        axes: where to draw, of `projection="3d"`; None makes a figure.
 
     Returns:
-        The figure; `figure.savefig("name.png")` keeps it.
+        The axes: `axes.figure.savefig("name.png")` keeps them.
 
     Raises:
-        ImportError: without matplotlib.
+        ImportError: without matplotlib. ValueError: axes that are flat.
+
+    Example:
+        >>> from jaxmpc import plot
+        >>> level, upside_down = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]
+        >>> axes = plot.plot_attitudes(np.array([level, upside_down]))
+        >>> axes.name
+        '3d'
     """
     q = np.asarray(quaternions, float)[::every]
     q = q / np.linalg.norm(q, axis=1, keepdims=True)
@@ -74,22 +47,24 @@ def plot_attitudes(
     places = along if positions is None else np.asarray(positions, float)[::every]
     extent = max(float(np.max(np.ptp(places, axis=0))), 1e-9)
     length = size or (1.0 if positions is None else 0.12 * extent)
-    figure = require_matplotlib().figure(figsize=(7.5, 5.0), layout="constrained")
-    axis: Any = figure.add_subplot(projection="3d")
-    for (name, color), unit in zip(_AXES.items(), np.eye(3), strict=True):
+    axis = solid_axis("plot_attitudes", axes, (8.5, 2.6) if positions is None else (7.5, 5.0))
+    for (name, (color, dash)), unit in zip(_AXES.items(), np.eye(3), strict=True):
         twice = 2 * np.cross(q[:, 1:], unit)
         ends = places + length * (unit + q[:, :1] * twice + np.cross(q[:, 1:], twice))
         for start, end in zip(places, ends, strict=True):
-            axis.plot(*np.stack([start, end], axis=1), color=color, lw=1.8)
-        axis.plot([], [], [], color=color, label=f"{name} of the body")
-    if positions is not None:
-        axis.plot(*np.asarray(positions, float).T, color="0.6", lw=1.0)
-    low, high = places.min(axis=0) - length, places.max(axis=0) + length
-    axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axis.set_box_aspect(high - low, zoom=0.85)
-    labels = ("", "", "") if positions is None else ("x", "y", "z")
-    axis.set(xlabel=labels[0], ylabel=labels[1], zlabel=labels[2])
+            line = np.stack([start, end], axis=1)
+            (drawn,) = axis.plot(*line, color=color, ls=dash, lw=1.8)
+            if positions is None:  # the axes are a square: a long row goes beyond it
+                drawn.set(clip_on=False, in_layout=False)
+        axis.plot([], [], [], color=color, ls=dash, label=f"{name} of the body")
     if positions is None:
+        low, high = places.min(axis=0) - length, places.max(axis=0) + length
+        axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+        axis.set_box_aspect(high - low, zoom=min(2.9, 0.4 * (high - low)[0] / length))
+        axis.view_init(elev=20, azim=-80)
         axis.set_axis_off()
-    axis.legend(frameon=False, fontsize="small", loc="upper left")
-    return figure
+    else:
+        axis.plot(*np.asarray(positions, float).T, color="0.6", lw=1.0)
+        solid_view(axis, places, length)
+    axis.legend(frameon=False, fontsize="small", loc="upper left", ncols=3)
+    return axis

@@ -1,29 +1,16 @@
-"""Closed loops: what was planned over what happened, many loops as a fan, times of steps."""
+"""Closed loops: what was planned over what happened."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from jaxmpc.checks import check_positive, check_type
-from jaxmpc.control import Simulation, TimingReport
+from jaxmpc.control import Simulation
 from jaxmpc.control.closed_loop import Prediction
-from jaxmpc.plot.attitudes import readable
-from jaxmpc.plot.axes import GREY, LOUD, QUIET, panels, require_matplotlib, tidy
-from jaxmpc.plot.series import labelled
+from jaxmpc.plot.axes import GREY, LOUD, QUIET, legend, panels, time_label
+from jaxmpc.plot.columns import columns_of, readable
 from jaxmpc.spaces import Space
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_ABOVE = {
-    "frameon": False,
-    "fontsize": "small",
-    "ncols": 3,
-    "loc": "lower right",
-    "bbox_to_anchor": (1, 1),
-}
-_QUANTILES = ((0.05, 0.95), (0.25, 0.75))
 
 
 def plot_closed_loop(
@@ -33,7 +20,8 @@ def plot_closed_loop(
     every: int = 5,
     *,
     state_space: Space | None = None,
-) -> "Figure":
+    axes: Any = None,
+) -> np.ndarray:
     """A closed loop, with every so many plans as thin lines, and marks where none was found.
 
     Args:
@@ -42,12 +30,20 @@ def plot_closed_loop(
         labels: n + m names, with units: of the states, then of the controls.
         every: draws the plan of each so manyth sample, where plans were kept.
         state_space: as for `plot_solution`.
+        axes: where to draw, one a signal; None makes a figure.
 
     Returns:
-        The figure; `figure.savefig("name.png")` keeps it.
+        The axes, an array, one a signal.
 
     Raises:
-        ImportError: without matplotlib. ValueError: a wrong number of labels, or a batch.
+        ImportError: without matplotlib. ValueError: a wrong number of labels or axes, or a batch.
+
+    Example:
+        >>> from jaxmpc import plot
+        >>> loop = jaxmpc.simulate(controller, plant, x0, 5, params)
+        >>> axes = plot.plot_closed_loop(loop, 0.1, ["position [m]", "speed [m/s]", "force [N]"])
+        >>> [axis.get_ylabel() for axis in axes]
+        ['position [m]', 'speed [m/s]', 'force [N]']
     """
     check_type("plot_closed_loop", "simulation", simulation, Simulation)
     check_positive("plot_closed_loop", "every", every, whole=True)
@@ -57,27 +53,29 @@ def plot_closed_loop(
             f"{np.shape(simulation.states)}. For a batch there is plot_fan."
         )
     given = (simulation.states, simulation.controls, labels, state_space)
-    columns = labelled("plot_closed_loop", *given)
-    figure, axes = panels(len(columns))
+    columns = columns_of("plot_closed_loop", *given)
+    drawn = panels("plot_closed_loop", [c.label for c in columns], time_label(dt), axes)
     plans = simulation.predictions
     failed = np.flatnonzero(np.asarray(simulation.failures))
     planned = None if plans is None else _planned(plans, simulation.states, state_space)
-    n = len(columns) - np.shape(simulation.controls)[1]
-    for place, (axis, (label, values)) in enumerate(zip(axes, columns.items(), strict=True)):
-        style = "default" if place < n else "steps-post"
-        if planned is not None:
-            kept = planned[place]
-            for start in range(0, len(kept), every):
-                time = dt * (start + np.arange(kept.shape[1]))
-                axis.plot(time, kept[start], color=LOUD, lw=0.7, alpha=0.5, drawstyle=style)
-        axis.plot(dt * np.arange(len(values)), values, color=QUIET, lw=2.0, drawstyle=style)
+    for place, (axis, column) in enumerate(zip(drawn, columns, strict=True)):
+        style = column.style
+        kept = [] if planned is None else planned[place][::every]
+        for number, plan in enumerate(kept):
+            plan = np.append(plan, plan[-1]) if column.held else plan
+            time = dt * (number * every + np.arange(len(plan)))
+            label = "what was planned" if number == 0 else None
+            axis.plot(time, plan, color=LOUD, lw=0.7, alpha=0.6, drawstyle=style, label=label)
+        (happened,) = column.lines()
+        time = dt * np.arange(len(happened))
+        look = {"color": QUIET, "lw": 2.2, "drawstyle": style}
+        axis.plot(time, happened, label="what happened", **look)
         if len(failed):
-            axis.plot(dt * failed, np.asarray(values)[failed], "x", color=GREY, ms=5)
-        axis.set_ylabel(label)
-    axes[-1].set_xlabel("time [s]" if dt != 1.0 else "sample")
-    figure.align_ylabels()
-    _legend(axes[0], plans is not None, len(failed) > 0)
-    return figure
+            marks = {"color": GREY, "ms": 6, "mew": 1.5, "label": "an earlier plan followed"}
+            axis.plot(dt * failed, happened[failed], "x", **marks)
+    if axes is None:
+        legend(drawn)
+    return drawn
 
 
 def _planned(plans: Prediction, states, state_space: Space | None) -> list[np.ndarray]:
@@ -90,73 +88,3 @@ def _planned(plans: Prediction, states, state_space: Space | None) -> list[np.nd
         turns = np.round((came[name][:-1] - values[:, 0]) / (2 * np.pi)) if state_space else 0.0
         found.append(values[:, 1:] + 2 * np.pi * np.reshape(turns, (-1, 1)))
     return [*found, *np.moveaxis(np.asarray(plans.controls), -1, 0)]
-
-
-def plot_fan(
-    simulation: Simulation,
-    dt: float = 1.0,
-    labels: Sequence[str] = (),
-    *,
-    state_space: Space | None = None,
-) -> "Figure":
-    """A batch of closed loops: the median, and bands that hold half and nine tenths of them.
-
-    Args:
-        simulation: with leaves [B, ...], as of `simulate` under `vmap`.
-        dt, labels, state_space: as for `plot_closed_loop`.
-    """
-    check_type("plot_fan", "simulation", simulation, Simulation)
-    if np.ndim(simulation.states) != 3:
-        raise ValueError(
-            "plot_fan: simulation must be of a batch, with states [B, S+1, n]; got shape "
-            f"{np.shape(simulation.states)}."
-        )
-    given = (simulation.states, simulation.controls, labels, state_space)
-    columns = labelled("plot_fan", *given)
-    figure, axes = panels(len(columns))
-    for axis, (label, values) in zip(axes, columns.items(), strict=True):
-        time = dt * np.arange(np.shape(values)[1])
-        for (low, high), shade in zip(_QUANTILES, (0.18, 0.35), strict=True):
-            band = np.nanquantile(values, (low, high), axis=0)
-            name = f"{high - low:.0%} of the loops"
-            axis.fill_between(time, *band, color=QUIET, alpha=shade, lw=0, label=name)
-        axis.plot(time, np.nanmedian(values, axis=0), color=QUIET, lw=1.8, label="median")
-        axis.set_ylabel(label)
-    axes[0].legend(
-        frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1)
-    )
-    axes[-1].set_xlabel("time [s]" if dt != 1.0 else "sample")
-    figure.align_ylabels()
-    return figure
-
-
-def plot_timing(report: TimingReport, bins: int = 60) -> "Figure":
-    """The times of a loop's steps as a histogram, on log axes, beside their deadline."""
-    check_type("plot_timing", "report", report, TimingReport)
-    pyplot = require_matplotlib()
-    figure, axis = pyplot.subplots(figsize=(7.5, 3.6), layout="constrained")
-    times = 1e3 * np.maximum(report.seconds, 1e-9)
-    edges = np.geomspace(times.min() * 0.99, times.max() * 1.01, bins + 1)
-    axis.hist(times, bins=list(edges), color=QUIET)
-    marks = {"median": report.median, "p99": report.p99, "p99.9": report.p999}
-    for (name, value), dash in zip(marks.items(), ("-", "--", ":"), strict=True):
-        text = f"{name} {1e3 * value:.3g} ms"
-        axis.axvline(1e3 * value, color=GREY, lw=1.2, ls=dash, label=text)
-    if np.isfinite(report.deadline):
-        text = f"deadline {1e3 * report.deadline:.3g} ms, {report.missed} missed"
-        axis.axvline(1e3 * report.deadline, color=LOUD, lw=2.0, label=text)
-    axis.set(xscale="log", yscale="log", xlabel="time of a step [ms]", ylabel="steps")
-    for formatted in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
-        formatted("{x:g}")
-    tidy(axis)
-    axis.legend(frameon=False, fontsize="small")
-    return figure
-
-
-def _legend(axis, plans: bool, failures: bool):
-    axis.plot([], [], color=QUIET, lw=2.0, label="what happened")
-    if plans:
-        axis.plot([], [], color=LOUD, lw=0.7, label="what was planned")
-    if failures:
-        axis.plot([], [], "x", color=GREY, label="an earlier plan followed")
-    axis.legend(**_ABOVE)
