@@ -1,7 +1,10 @@
-"""Checks of `solve`'s arguments that need no tracing."""
+"""Checks of `solve`'s arguments that need no tracing, and what is added to errors of others."""
 
+import contextlib
+import dataclasses
 import weakref
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +12,21 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxmpc.checks import check_array, check_positive, check_state, check_type
+from jaxmpc.derivatives.adjoint import UnrolledAdjoint
 from jaxmpc.problem import Problem
 from jaxmpc.solution import Solution, Status
-from jaxmpc.solvers.loop import WarmStart, split_solver
+from jaxmpc.solvers.chain import Chain
+from jaxmpc.solvers.ilqr import ILQR
+from jaxmpc.solvers.loop import Solver, WarmStart, split_solver
+from jaxmpc.solvers.sampling.state import Sampler
 from jaxmpc.spaces.entries import OFF_SPACE, distance
 from jaxmpc.trajectory.constraints import piece_sizes
 
+# Where arguments belong that `solve` does not have.
+ELSEWHERE = {field.name: "it belongs to the Problem" for field in dataclasses.fields(Problem)} | {
+    field.name: f"it is an option of solvers, as in solver=jaxmpc.ILQR({field.name}=...)"
+    for field in dataclasses.fields(ILQR)
+}
 _SEEN: weakref.WeakSet[Problem] = weakref.WeakSet()  # problems whose dynamics stay on their space
 
 
@@ -142,13 +154,38 @@ def check_warm_start(
                 )
 
 
+@contextlib.contextmanager
+def forward_mode_explained():
+    """Adds to JAX's words on `custom_vjp` what to do instead."""
+    try:
+        yield
+    except TypeError as error:
+        if "custom_vjp" in str(error):
+            error.add_note(
+                "jaxmpc: a solution has reverse-mode derivatives, of any order (jax.grad, vjp, "
+                "jacrev; a Hessian is jacrev of jacrev). For jax.jvp, jacfwd, linearize and "
+                "jax.hessian there is jaxmpc.solution_jvp."
+            )
+        raise
+
+
+def refuse_to_unroll(owner: str, adjoint: Any, solver: Solver | None):
+    """Raise where the iterations of a solver that samples were to be differentiated."""
+    last = solver.solvers[-1] if isinstance(solver, Chain) else solver
+    if isinstance(adjoint, UnrolledAdjoint) and isinstance(last, Sampler):
+        raise ValueError(
+            f"{owner}: adjoint is an UnrolledAdjoint, but {type(last).__name__} samples: its point "
+            "has a derivative of zero. Let a solver with derivatives polish it (jaxmpc.Chain)."
+        )
+
+
 def check_batch(x0s, controls, states, warm_start) -> int:
     """The number of elements of a batch, or an error that says what came."""
     shape = np.shape(x0s)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(
             f"jaxmpc.solve_batch: x0s must have shape [B, n], with at least one element; got "
-            f"{shape}."
+            f"{shape}.{' For one problem use jaxmpc.solve.' if len(shape) == 1 else ''}"
         )
     guesses = {"controls": controls, "states": states, "warm_start": warm_start}
     for name, value in guesses.items():
@@ -178,6 +215,20 @@ def check_params_axes(axes, params, size: int):
             f"jaxmpc.solve_batch: params_axes must be None, 0 or a prefix of params, got {axes!r} "
             f"for params of structure {jax.tree.structure(params)}."
         ) from error
+
+
+@contextlib.contextmanager
+def shared_params_explained(params, size: int):
+    """Adds what to do where the elements were meant to have params of their own."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if any(np.shape(leaf)[:1] == (size,) for leaf in jax.tree.leaves(params)):
+            error.add_note(
+                "jaxmpc.solve_batch: all elements share params, of which some have a leading axis "
+                f"of length {size}, as x0s has: params_axes=0 gives each element its own."
+            )
+        raise
 
 
 def check_mesh(mesh):

@@ -1,5 +1,8 @@
 """Checks of single arguments: each raises an error that says what came and what was wanted."""
 
+import inspect
+from collections.abc import Callable, Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,11 +21,18 @@ def check_state(x0) -> jax.Array:
     try:
         x0 = jnp.asarray(x0)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"jaxmpc: x0 must be an array, got {type(x0).__name__}.") from error
+        hint = " (The order is problem, x0, params.)" if isinstance(x0, Mapping) else ""
+        raise TypeError(f"jaxmpc: x0 must be an array, got {type(x0).__name__}.{hint}") from error
     if not jnp.issubdtype(x0.dtype, jnp.floating):
-        raise TypeError(f"jaxmpc: x0 must be floating point, got {x0.dtype}.")
+        raise TypeError(
+            f"jaxmpc: x0 must be floating point, got {x0.dtype}. Write 1.0 for 1, or "
+            "x0.astype(float)."
+        )
     if x0.ndim != 1 or x0.shape[0] == 0:
-        hint = " For a batch use jaxmpc.solve_batch or jax.vmap." if x0.ndim == 2 else ""
+        hint = {
+            0: " One number is jnp.array([1.0]); what jax.vmap maps over has shape [B, n].",
+            2: " For a batch use jaxmpc.solve_batch or jax.vmap.",
+        }.get(x0.ndim, "")
         raise ValueError(f"jaxmpc: x0 must have shape [n], got {x0.shape}.{hint}")
     return x0
 
@@ -43,10 +53,16 @@ def check_not_negative(owner: str, name: str, value, *, whole=False):
         raise ValueError(f"{owner}: {name} must not be negative, got {value}.")
 
 
-def check_function(owner: str, name: str, value, wanted: str):
-    """Raise unless `value` can be called; `wanted` says as what."""
+def check_function(owner: str, name: str, value, wanted: str, takes: tuple[str, ...] | None = None):
+    """Raise unless `value` can be called, with as many arguments as it `takes`.
+
+    `wanted` says as what.
+    """
     if not callable(value):
         raise TypeError(f"{owner}: {name} must be a function {wanted}, got {value!r}.")
+    if takes is not None and not fits(value, takes):
+        own = ", ".join(inspect.signature(value).parameters)
+        raise TypeError(f"{owner}: {name} must be a function {wanted}; got one of ({own}).")
 
 
 def _check_number(owner: str, name: str, value, whole: bool):
@@ -97,3 +113,14 @@ def check_array(
         )
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"{owner}: {name} must be floating point, got {array.dtype}.")
+
+
+def fits(function: Callable, arguments: tuple) -> bool:
+    """Whether a function can be called with so many arguments, as far as one can tell."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # without a signature, as some of C are
+        return True
+    return True

@@ -5,6 +5,7 @@ derivative rule such values would be constants, with a derivative of zero and no
 they become leaves of the `Problem`, and so ordinary arguments.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.compilation import at_top_level
 from jaxmpc.problem import Problem
-from jaxmpc.problem.functions import Program, StaticTree, TracedFunction
+from jaxmpc.problem.explanations import explain
+from jaxmpc.problem.functions import Program, SplitFunction, StaticTree, TracedFunction
 from jaxmpc.problem.kinds import KINDS
 
 
@@ -29,7 +32,11 @@ class _WithStatic:
     static: StaticTree
 
     def __call__(self, *args):
-        return self.function(*args[:-1], eqx.combine(args[-1], self.static.tree()))
+        return self.function(*args[:-1], self.whole(args[-1]))
+
+    def whole(self, params: PyTree) -> PyTree:
+        """The params with all their leaves."""
+        return eqx.combine(params, self.static.tree())
 
 
 def close_over_static(problem: Problem, params: PyTree) -> tuple[Problem, PyTree]:
@@ -91,15 +98,35 @@ def check_and_hoist(problem: Problem, x0: Float[Array, " n"], params: PyTree) ->
     return new if hoisted else problem
 
 
+@contextlib.contextmanager
+def explained(problem: Problem, x0: Float[Array, " n"], params: PyTree):
+    """Says of an error what `check_and_hoist` says, where the functions are called without it."""
+    try:
+        yield
+    except Exception:
+        problem, params = close_over_static(problem, params)
+        try:
+            check_and_hoist(problem, x0, params)
+        except Exception as told:
+            raise told from None  # the same one, or its cause
+        raise
+
+
 def _trace(name: str, function: Callable, args) -> tuple[TracedFunction, Any]:
     try:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     except Exception as error:
-        kinds = ", ".join(("x", "u", "t", "params") if len(args) == 4 else ("x", "params"))
-        error.add_note(f"jaxmpc: while tracing {name}({kinds}) with x of shape {args[0].shape}.")
+        explain(error, name, *_as_written(function, args))
         raise
     program = Program(closed, jax.tree.structure(shape))
     return TracedFunction(program, tuple(closed.consts)), shape
+
+
+def _as_written(function: Callable, args) -> tuple[Callable, tuple]:
+    """The user's own function, and what it was called with."""
+    while isinstance(function, _WithStatic):
+        function, args = function.function, (*args[:-1], function.whole(args[-1]))
+    return function.whole() if isinstance(function, SplitFunction) else function, args
 
 
 def _check_repeatable(name: str, function: Callable, args, shape):
@@ -114,7 +141,19 @@ def _check_repeatable(name: str, function: Callable, args, shape):
 
 def _check_output(name: str, output, x0):
     if not hasattr(output, "shape"):
-        raise TypeError(f"Problem: {name} must return one array, got {type(output).__name__}.")
+        hint = ""
+        if output is None:
+            hint = " Its `return` may be missing."
+        elif isinstance(output, list | tuple):
+            hint = " Make one of the entries: jnp.array([...]), or jnp.concatenate."
+        raise TypeError(
+            f"Problem: {name} must return one array, got {type(output).__name__}.{hint}"
+        )
+    if output.dtype == bool:
+        raise TypeError(
+            f"Problem: {name} must return numbers of x0's dtype {x0.dtype}, got bool. A condition "
+            "such as x[0] < limit is written as x[0] - limit, which is at most zero where it holds."
+        )
     if name == "dynamics":
         wanted, word = x0.shape, "the shape of x0"
         right = output.shape == wanted
@@ -127,9 +166,24 @@ def _check_output(name: str, output, x0):
     if not right:
         raise ValueError(
             f"Problem: {name} must return {word}: wanted shape {wanted}, got {output.shape}."
+            + _shape_hint(name, output.shape, x0.shape)
         )
     if output.dtype != x0.dtype and not (output.weak_type and output.dtype.kind == "f"):
-        raise TypeError(
-            f"Problem: {name} must return x0's dtype {x0.dtype}, got {output.dtype}. A float64 "
-            "constant or parameter (a NumPy array, say) in a float32 problem does this."
+        cause = (
+            "A float64 constant or parameter (a NumPy array, say) in a float32 problem does this."
         )
+        if output.dtype.kind in "iu":
+            cause = "Write 1.0 for 1."
+        raise TypeError(
+            f"Problem: {name} must return x0's dtype {x0.dtype}, got {output.dtype}. {cause}"
+        )
+
+
+def _shape_hint(name: str, shape: tuple, state: tuple) -> str:
+    """What most likely mends an output of the wrong shape."""
+    if name == "dynamics":
+        same = np.prod(shape) == state[0]
+        return " Entries of its array may be arrays: u[0] for u." if same else ""
+    if name in ("stage_cost", "terminal_cost"):
+        return " Take an entry (u[0] for u), or jnp.sum."
+    return " One number is jnp.array([...])." if not shape else " Flatten it: .ravel()."

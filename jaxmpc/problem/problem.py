@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxmpc.presentation.keywords import names_its_arguments
 from jaxmpc.problem.functions import ParametricFunction, parametric
 from jaxmpc.problem.kinds import END_FUNCTIONS, KINDS, SOFTENABLE, STAGE_FUNCTIONS
 from jaxmpc.problem.soft import Soft, as_array, check_soft
@@ -17,8 +18,10 @@ from jaxmpc.spaces.entries import euclidean_entries, projected
 from jaxmpc.spaces.space import Space, check_space
 
 _FUNCTIONS = (*STAGE_FUNCTIONS, *END_FUNCTIONS)
+_OF_SOLVE = ("x0", "params", "controls", "states", "warm_start", "solver", "adjoint", "key")
 
 
+@names_its_arguments("Problem", dict.fromkeys(_OF_SOLVE, "it is an argument of jaxmpc.solve"))
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
     """A discrete-time trajectory optimisation problem.
@@ -56,6 +59,18 @@ class Problem:
 
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted.
+
+    Example:
+        >>> slow = jaxmpc.Problem(
+        ...     dynamics,
+        ...     stage_cost,
+        ...     horizon=10,
+        ...     control_dim=1,
+        ...     state_bounds=([-2.0, -0.2], [2.0, 0.2]),  # of position and speed
+        ... )
+        >>> solution = jaxmpc.solve(slow, x0, params)
+        >>> round(float(solution.states[:, 1].min()), 2)
+        -0.2
     """
 
     dynamics: Callable
@@ -102,7 +117,7 @@ class Problem:
         if not isinstance(bounds, tuple | list) or len(bounds) != 2:
             raise TypeError(
                 f"Problem: {field} must be a pair (lower, upper), each None, a scalar, [{size}] "
-                f"or [T, {size}]; got {_kind(bounds)}."
+                f"or [T, {size}]; got {_kind(bounds)}. (All lower ones, then all upper ones.)"
             )
         if any(isinstance(bound, list | tuple) for bound in bounds):
             bounds = tuple(as_array(bound) for bound in bounds)
@@ -131,7 +146,8 @@ class Problem:
             if np.any(np.asarray(lower) > np.asarray(upper)):
                 raise ValueError(
                     f"Problem: {field} have lower > upper: lower = "
-                    f"{np.asarray(lower)}, upper = {np.asarray(upper)}."
+                    f"{np.asarray(lower)}, upper = {np.asarray(upper)}. They are (all lower ones, "
+                    "all upper ones), not a pair for each."
                 )
 
     @property

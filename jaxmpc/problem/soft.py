@@ -31,6 +31,15 @@ class Soft:
 
     Source: Kerrigan and Maciejowski (2000), 'Soft constraints and exact penalty functions in
     model predictive control'.
+
+    Example:
+        >>> limits = {"state_bounds": ([-2.0, -0.2], [2.0, 0.2])}
+        >>> price = {"state_bounds": jaxmpc.Soft(0.1)}
+        >>> sizes = {"horizon": 10, "control_dim": 1}
+        >>> slow = jaxmpc.Problem(dynamics, stage_cost, **sizes, **limits, soft=price)
+        >>> solution = jaxmpc.solve(slow, x0, params)
+        >>> bool(solution.converged), bool(solution.violations.state_lower.max() > 0.01)
+        (True, True)
     """
 
     linear: Any
