@@ -1,9 +1,12 @@
 """Differentiable trajectory optimisation in JAX."""
 
+import typing
+
 from jaxmpc import (
     control as control,
     costs as costs,
     integrators as integrators,
+    interop as interop,
     learning as learning,
     lq as lq,
     models as models,
@@ -30,7 +33,9 @@ from jaxmpc.derivatives.forward import (
     solution_jvp as solution_jvp,
 )
 from jaxmpc.description import describe as describe
+from jaxmpc.diagnosis.convergence import Convergence as Convergence, convergence as convergence
 from jaxmpc.diagnosis.diagnose import diagnose as diagnose
+from jaxmpc.presentation.names import present
 from jaxmpc.problem import Problem as Problem, Soft as Soft
 from jaxmpc.reformulations import (
     free_parameters as free_parameters,
@@ -63,3 +68,8 @@ from jaxmpc.solving import (
     initialize as initialize,
     solve as solve,
 )
+
+if typing.TYPE_CHECKING:
+    from jaxmpc import plot as plot
+
+present(__name__, on_demand=("plot",))

@@ -12,13 +12,17 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import (
+    ELSEWHERE,
     check_arguments,
     check_batch,
     check_mesh,
     check_on_space,
     check_params_axes,
     check_warm_start,
+    forward_mode_explained,
     refuse_off_space,
+    refuse_to_unroll,
+    shared_params_explained,
 )
 from jaxmpc.batching.chunks import in_chunks, padded, shortened
 from jaxmpc.batching.refill import Iteration, run_many
@@ -26,6 +30,7 @@ from jaxmpc.checks import check_positive, check_type
 from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.lq.riccati.choice import SEQUENTIAL, choose
+from jaxmpc.presentation.keywords import names_its_arguments
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, check_and_hoist, close_over_static
 from jaxmpc.problem.functions import Split
@@ -36,8 +41,6 @@ from jaxmpc.solvers.loop import Driver, Guess, Solver, split_solver, unroll
 from jaxmpc.solving import (
     attached,
     default_solver,
-    forward_mode_explained,
-    refuse_to_unroll,
 )
 
 _CPU_MEMORY = 2**26  # bytes of matrices that a CPU works on at once
@@ -61,6 +64,7 @@ class _Plan(NamedTuple):
     mesh: Mesh | None
 
 
+@names_its_arguments("jaxmpc.solve_batch", ELSEWHERE)
 def solve_batch(
     problem: Problem,
     x0s: Float[Array, "B n"],
@@ -107,6 +111,12 @@ def solve_batch(
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+
+    Example:
+        >>> starts = jnp.array([[1.0, 0.0], [2.0, 0.0]])
+        >>> batch = jaxmpc.solve_batch(problem, starts, params)
+        >>> batch.controls.shape, bool(batch.converged.all())
+        ((2, 10, 1), True)
     """
     size = check_batch(x0s, controls, states, warm_start)
     refuse_to_unroll("jaxmpc.solve_batch", adjoint, solver)
@@ -123,7 +133,8 @@ def solve_batch(
     element = eqx.combine(_blank_element(own), shared)
     hoisted = problem
     if not at_top_level():
-        hoisted = check_and_hoist(problem, x0, element)
+        with shared_params_explained(shared, size):
+            hoisted = check_and_hoist(problem, x0, element)
         check_warm_start("jaxmpc.solve_batch", hoisted, x0, element, blank[3])
     platform = _platform(mesh)
     chunk_size = chunk_size or default_chunk(problem, x0, size, platform)
@@ -206,7 +217,8 @@ def _solve_batch(
 def _announced(_, split: Split, problem: Problem, shared, elements: _Element) -> str:
     element = _blank_element(elements)
     params = eqx.combine(element.params, shared)
-    words = announced("a batch of solves", problem, element.x0, params)
+    with shared_params_explained(shared, elements.x0.shape[0]):
+        words = announced("a batch of solves", problem, element.x0, params)
     owner = "jaxmpc.solve_batch"
     check_warm_start(owner, problem, element.x0, params, element.guess.warm)
     return words

@@ -27,6 +27,11 @@ def compiler_options() -> dict[str, bool | str]:
 
     On a CPU they halve the time of compilation. Empty on other devices, and where the installed
     jaxlib does not know them. JAX takes such options for the outermost `jit` alone.
+
+    Example:
+        >>> double = jax.jit(lambda x: 2 * x, compiler_options=jaxmpc.compiler_options())
+        >>> float(double(1.5))
+        3.0
     """
     return dict(_CPU_OPTIONS) if _known(jax.default_backend()) else {}
 

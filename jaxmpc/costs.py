@@ -14,6 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from jaxmpc.presentation.names import present
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function
 
 _WEIGHTS = "a number, [n], [n, n] or [T, n, n]"
@@ -40,6 +41,12 @@ def quadratic(Q, R, *, cross=None, x_ref=None, u_ref=None) -> Callable:
         ValueError: a weight or a reference of a wrong shape, when called.
 
     Source: Anderson, Moore (1990), Optimal Control: Linear Quadratic Methods.
+
+    Example:
+        >>> goal = jnp.array([3.0, 0.0])
+        >>> cost = jaxmpc.costs.quadratic(Q=jnp.array([1.0, 0.1]), R=0.1, x_ref=goal)
+        >>> round(float(cost(x0, jnp.array([2.0]), 0, None)), 3)  # 1/2 (1 * 2^2 + 0.1 * 2^2)
+        2.2
     """
     return _Quadratic(Q, R, cross, x_ref, u_ref)
 
@@ -58,6 +65,11 @@ def terminal_quadratic(Q, x_ref=None) -> Callable:
 
     Raises:
         ValueError: a weight or a goal of a wrong shape, when called.
+
+    Example:
+        >>> cost = jaxmpc.costs.terminal_quadratic(Q=10.0)
+        >>> float(cost(x0, None))
+        5.0
     """
     return _TerminalQuadratic(Q, x_ref)
 
@@ -71,6 +83,10 @@ def smooth_abs(x: Float[ArrayLike, "..."], scale: ArrayLike) -> Float[Array, "..
     a number or one an entry), |x| - scale far above. Infinitely differentiable in x and scale.
 
     Source: Tassa, Mansard, Todorov (2014).
+
+    Example:
+        >>> [round(float(jaxmpc.costs.smooth_abs(x, 0.1)), 2) for x in (0.0, 0.1, 10.0)]
+        [0.0, 0.04, 9.9]
     """
     x = jnp.asarray(x)
     scale = jnp.asarray(scale, jnp.result_type(x, float))
@@ -111,7 +127,24 @@ class _TerminalQuadratic(PytreeFunction):
 
 
 def deviation(name: str, z: Float[Array, " n"], reference, t=None) -> Float[Array, " n"]:
-    """z less the reference of stage t; in the dtype of z."""
+    """z less the reference of stage t; in the dtype of z.
+
+    Args:
+        name: what an error calls the reference.
+        z: [n], a state or a control.
+        reference: [n], or [K, n] for one a stage; None is zero.
+        t: the stage; None where there is one reference alone.
+
+    Differentiable in z and the reference.
+
+    Raises:
+        ValueError: a reference of a wrong shape.
+
+    Example:
+        >>> references = jnp.array([[1.0, 0.0], [2.0, 0.0]])
+        >>> print(jaxmpc.costs.deviation("x_ref", jnp.array([3.0, 1.0]), references, t=5))
+        [1. 1.]
+    """
     z = jnp.asarray(z)
     if reference is None:
         return z
@@ -124,7 +157,23 @@ def deviation(name: str, z: Float[Array, " n"], reference, t=None) -> Float[Arra
 
 
 def quadratic_form(name: str, weight, z: Float[Array, " n"], t=None) -> Float[Array, ""]:
-    """1/2 z' W z with a weight as described at the top of this file."""
+    """1/2 z' W z with a weight as described at the top of this file.
+
+    Args:
+        name: what an error calls the weight.
+        weight: W: a number, [n], [n, n], or with a stage t [T, n, n].
+        z: [n].
+        t: the stage; None where there is one weight alone.
+
+    Differentiable in z and the weight.
+
+    Raises:
+        ValueError: a weight of a wrong shape.
+
+    Example:
+        >>> float(jaxmpc.costs.quadratic_form("Q", jnp.array([1.0, 4.0]), jnp.array([2.0, 1.0])))
+        4.0
+    """
     given = jnp.asarray(weight, jnp.result_type(z, float))
     weight = given if t is None else _at(given, t, axes=2)
     if weight.shape == ():
@@ -142,3 +191,6 @@ def quadratic_form(name: str, weight, z: Float[Array, " n"], t=None) -> Float[Ar
 def _at(series: Array, t, axes: int) -> Array:
     """The entry of stage t of an array that has one axis more than `axes`."""
     return jnp.take(series, t, axis=0, mode="clip") if series.ndim == axes + 1 else series
+
+
+present(__name__)

@@ -1,10 +1,14 @@
 """A short readable report on a solution, or on a batch of them."""
 
+import textwrap
+
 import numpy as np
+from jax.core import Tracer
 
 from jaxmpc.problem.kinds import KINDS
 from jaxmpc.solution import Solution, Status
 
+_WIDTH = 80  # of a terminal
 _COUNTED = 10  # times the tolerance: what counts as violated, or as a multiplier
 
 
@@ -23,10 +27,19 @@ def describe(solution: Solution) -> str:
 
     Raises:
         TypeError: for something that is not a `Solution`.
+
+    Example:
+        >>> print(jaxmpc.describe(solution).splitlines()[0])
+        converged: Converged: the scaled KKT residual is below the tolerance.
     """
     if not isinstance(solution, Solution):
         raise TypeError(
             f"jaxmpc.describe: solution must be a Solution, got {type(solution).__name__}."
+        )
+    if isinstance(solution.status, Tracer):
+        raise TypeError(
+            "jaxmpc.describe: solution is traced (inside of jit, vmap or grad), and has no numbers "
+            "yet: return it, and describe what comes out; inside use its fields."
         )
     status = np.asarray(solution.status)
     return _describe_one(solution) if status.ndim == 0 else _describe_batch(solution, status)
@@ -43,7 +56,7 @@ def _describe_one(solution: Solution) -> str:
     at_bound = int(np.sum(np.asarray(largest) > least))
     rounded = ", met to working precision" if _to_working_precision(solution) else ""
     lines = [
-        f"{status.name}: {status.message}",
+        *_wrapped(f"{status.name}: {status.message}", "  "),
         f"  cost            {float(solution.cost):.9g}",
         f"  iterations      {int(solution.iterations)}",
         f"  stationarity    {float(residuals.stationarity):.2e}  (scaled)",
@@ -55,6 +68,11 @@ def _describe_one(solution: Solution) -> str:
     word = "slack" if status == Status.converged else "violated"
     lines += [f"  {word:<15} {text}" for text in _violated(solution)]
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Lines that a terminal does not break."""
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _to_working_precision(solution: Solution) -> np.ndarray:
@@ -107,7 +125,8 @@ def _describe_batch(solution: Solution, status: np.ndarray) -> str:
         count = int(np.sum(flat == member))
         if count and member != Status.converged:
             first = int(np.argmax(flat == member))
-            lines.append(f"  {count} {member.name} (first: element {first}): {member.message}")
+            told = f"  {count} {member.name} (first: element {first}): {member.message}"
+            lines += _wrapped(told, "    ")
     tolerance = np.asarray(solution.tolerance)
     tolerances = " to ".join(f"{t:.2e}" for t in sorted({tolerance.min(), tolerance.max()}))
     rounded = int(np.sum(_to_working_precision(solution)))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from jaxmpc.presentation.names import present
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 
 Ode = Callable[..., Any]  # (x [n], u [m], params) -> x_dot [n]
@@ -123,6 +124,11 @@ def euler(ode: Ode, dt: float, substeps: int = 1) -> Callable:
         TypeError, ValueError: a bad ode, dt or substeps; when called, an ode of the wrong shape.
 
     Source: Hairer, Norsett, Wanner (1993), ch. I.7. Adaptive steps: `diffrax`.
+
+    Example:
+        >>> fall = jaxmpc.integrators.euler(lambda x, u, params: jnp.array([x[1], -10.0]), 0.1)
+        >>> print(fall(jnp.array([0.0, 0.0]), jnp.zeros(1), 0, None))
+        [ 0. -1.]
     """
     return _Euler(_function("euler", ode), *_steps("euler", dt, substeps))
 
@@ -142,6 +148,12 @@ def semi_implicit_euler(
         ode, dt, substeps: as in `euler`, which also says what is returned and raised.
 
     Source: Hairer, Lubich, Wanner (2006), ch. I.1. Adaptive steps: `diffrax`.
+
+    Example:
+        >>> ode = lambda x, u, params: jnp.array([x[1], -10.0])
+        >>> fall = jaxmpc.integrators.semi_implicit_euler(ode, 0.1)
+        >>> print(fall(jnp.array([0.0, 0.0]), jnp.zeros(1), 0, None))
+        [-0.1 -1. ]
     """
     ode = _function("semi_implicit_euler", ode)
     steps = _steps("semi_implicit_euler", dt, substeps)
@@ -160,6 +172,12 @@ def rk4(ode: Ode, dt: float, substeps: int = 1) -> Callable:
         ode, dt, substeps: as in `euler`, which also says what is returned and raised.
 
     Source: Hairer, Norsett, Wanner (1993), ch. II.1. Adaptive steps: `diffrax`.
+
+    Example:
+        >>> ode = lambda x, u, params: jnp.array([x[1], -10.0])
+        >>> fall = jaxmpc.integrators.rk4(ode, 0.1)
+        >>> print(fall(jnp.array([0.0, 0.0]), jnp.zeros(1), 0, None))  # exact: -g t^2 / 2
+        [-0.05 -1.  ]
     """
     return _RungeKutta4(_function("rk4", ode), *_steps("rk4", dt, substeps))
 
@@ -168,6 +186,16 @@ def discrete(step: Callable) -> Callable:
     """Discrete dynamics (x, u, t, params) from a model (x, u, params) that is a step already.
 
     x' = step(x, u, params), as `models.pendulum`, `models.cartpole` and `models.car` are.
+
+    Differentiable as often as `step` is.
+
+    Raises:
+        TypeError: a step that is no function.
+
+    Example:
+        >>> step = jaxmpc.integrators.discrete(jaxmpc.models.pendulum)
+        >>> step(jaxmpc.models.pendulum_state(3.0), jnp.zeros(1), 0, None).shape
+        (3,)
     """
     return _Discrete(_function("discrete", step))
 
@@ -191,3 +219,6 @@ def _steps(caller: str, dt: float, substeps: int) -> tuple[float, int]:
     if isinstance(substeps, bool) or not isinstance(substeps, int | np.integer) or substeps < 1:
         raise ValueError(f"{caller}: substeps must be an int of at least 1, got {substeps!r}.")
     return float(dt), int(substeps)
+
+
+present(__name__)

@@ -1,62 +1,14 @@
-"""What comes back: `Solution`, its parts, and the statuses with their sentences."""
+"""What comes back: `Solution` and its parts."""
 
 import dataclasses
-import enum
 from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmpc.presentation.html import solution_html
+from jaxmpc.presentation.status import Status as Status
 from jaxmpc.problem.kinds import KINDS
-
-
-class Status(enum.IntEnum):
-    """How a solve ended; `Status(k).message` says it in a sentence."""
-
-    converged = 0
-    max_iterations = 1
-    line_search_failed = 2
-    regularization_limit = 3
-    infeasible = 4
-    non_finite = 5
-    unbounded = 6
-    sampled = 7
-    off_space = 8
-
-    @property
-    def message(self) -> str:
-        """What the status means, in a sentence."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    Status.converged: "Converged: the scaled KKT residual is below the tolerance.",
-    Status.max_iterations: (
-        "Stopped before the tolerance was reached, at the iteration limit or by who owns the loop: "
-        "jaxmpc.diagnose says more; for long horizons try jaxmpc.receding_guess."
-    ),
-    Status.line_search_failed: (
-        "No step along the search direction lowered the cost: rounding limits the accuracy, "
-        "or the functions are not smooth here."
-    ),
-    Status.regularization_limit: (
-        "The subproblem stayed non-convex, or every step failed, up to the largest regularization."
-    ),
-    Status.infeasible: "The constraints cannot be met; the least violating point is returned.",
-    Status.non_finite: (
-        "The cost, the dynamics or a derivative is not finite at the point returned, "
-        "or an input is NaN: jaxmpc.diagnose says which, and where."
-    ),
-    Status.unbounded: "The cost falls without limit: nothing holds some controls or states back.",
-    Status.sampled: (
-        "Sampled: the best that was found, which need not be a minimum: its derivative is zero. A "
-        "solver with derivatives may polish it: jaxmpc.Chain."
-    ),
-    Status.off_space: (
-        "The dynamics lead off the state space by more than a twentieth: what they return must be "
-        "on it (quaternions of length one), and an integrator's steps short enough to stay near."
-    ),
-}
 
 
 class Gains(NamedTuple):
@@ -65,6 +17,12 @@ class Gains(NamedTuple):
     `feedback[t]` is the derivative of the optimal u_t with respect to x_t (zero rows where a
     bound is active; on a `state_space` x - x* is difference(x*, x)); `feedforward` is the Newton
     step that remains, zero at a converged solution.
+
+    Example:
+        >>> x = solution.states[9] + jnp.array([0.01, 0.0])  # pushed a little
+        >>> u = solution.controls[9] + solution.gains.feedback[9] @ (x - solution.states[9])
+        >>> solution.gains.feedback.shape, u.shape
+        ((10, 1, 2), (1,))
     """
 
     feedforward: Float[Array, "*b T m"]
@@ -81,6 +39,12 @@ class Multipliers(NamedTuple):
 
     Those of inequalities and bounds are >= 0. Row t of the states' bounds belongs to x_{t+1}.
     Constraints that a problem does not have have one row, of zeros; likewise in `Violations`.
+
+    Example:
+        >>> float(solution.controls[0, 0]), bool(solution.multipliers.lower[0, 0] > 0)
+        (-1.0, True)
+        >>> float(solution.multipliers.upper[0, 0])
+        0.0
     """
 
     lower: Float[Array, "*b T m"]
@@ -99,6 +63,10 @@ class Violations(NamedTuple):
     max(0, g) of inequalities, |h| of equalities; zero where a constraint is met. Of a soft
     constraint it is the slack. Row t of the states' bounds belongs to x_{t+1}. A stage constraint
     at t = 0 that only sees the given x_0 is reported here, and counts nowhere else.
+
+    Example:
+        >>> solution.violations.dynamics.shape, bool(solution.violations.dynamics.max() < 1e-5)
+        ((10, 2), True)
     """
 
     dynamics: Float[Array, "*b T k"]
@@ -164,6 +132,10 @@ class Residuals(NamedTuple):
     costate) / 100, as IPOPT does (Waechter and Biegler, 2006, eq. 5-6). `feasibility` is the
     largest violation of dynamics, bounds and hard constraints; `Solution.violations` says where
     it is, in the problem's units.
+
+    Example:
+        >>> bool(solution.residuals.largest() <= solution.tolerance)
+        True
     """
 
     stationarity: Float[Array, "*b"]
@@ -206,6 +178,13 @@ class Solution:
 
     Differentiable: states, controls, cost, costates, multipliers and gains. The others have zero
     derivatives.
+
+    Example:
+        >>> solution = jaxmpc.solve(problem, x0, params)
+        >>> solution.states.shape, solution.controls.shape, solution.costates.shape
+        ((11, 2), (10, 1), (11, 2))
+        >>> bool(solution.converged), round(float(solution.cost), 2)
+        (True, 9.27)
     """
 
     states: Float[Array, "*b T1 n"]
@@ -225,6 +204,10 @@ class Solution:
     def converged(self) -> Bool[Array, "*b"]:
         """Whether the status is `Status.converged`."""
         return self.status == Status.converged
+
+    def _repr_html_(self) -> str | None:
+        """What notebooks show; None, for the ordinary words, while it is traced."""
+        return solution_html(self)
 
     def compact(self, problem) -> "Solution":
         """The same without what stands for the constraints that a problem does not have."""

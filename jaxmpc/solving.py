@@ -1,16 +1,18 @@
 """`solve`: one problem, one differentiable solution; and its parts, for who owns the loop."""
 
-import contextlib
 from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.arguments import (
+    ELSEWHERE,
     check_arguments,
     check_on_space,
     check_warm_start,
+    forward_mode_explained,
     refuse_off_space,
+    refuse_to_unroll,
 )
 from jaxmpc.checks import check_type
 from jaxmpc.compilation import at_top_level, compiled
@@ -19,27 +21,19 @@ from jaxmpc.derivatives.charts import in_chart, out_of_chart, told_off
 from jaxmpc.derivatives.implicit import differentiable
 from jaxmpc.derivatives.instance import Instance
 from jaxmpc.derivatives.smoothing import smoothed
+from jaxmpc.presentation.keywords import names_its_arguments
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import announced, self_contained
 from jaxmpc.problem.functions import Split
 from jaxmpc.solution import Solution
 from jaxmpc.solvers import keys
-from jaxmpc.solvers.chain import Chain
 from jaxmpc.solvers.guesses import full_guess, guess_of
 from jaxmpc.solvers.interior_point import InteriorPoint
-from jaxmpc.solvers.loop import (
-    Guess,
-    Solver,
-    checked_status,
-    result_of,
-    run,
-    split_solver,
-    unroll,
-)
-from jaxmpc.solvers.sampling.state import Sampler
+from jaxmpc.solvers.loop import Guess, Solver, checked_status, result_of, run, split_solver, unroll
 from jaxmpc.solvers.sqp import SQP
 
 
+@names_its_arguments("jaxmpc.solve", ELSEWHERE)
 def solve(
     problem: Problem,
     x0: Float[Array, " n"],
@@ -89,6 +83,15 @@ def solve(
 
     Sources: Amos, Jimenez, Sacks, Boots and Kolter (2018), 'Differentiable MPC for end-to-end
     planning and control'. The solvers name theirs.
+
+    Example:
+        >>> solution = jaxmpc.solve(problem, x0, params)
+        >>> jaxmpc.Status(int(solution.status)).name, round(float(solution.cost), 2)
+        ('converged', 9.27)
+        >>> def cost(mass):
+        ...     return jaxmpc.solve(problem, x0, {"mass": mass}).cost
+        >>> round(float(jax.grad(cost)(1.0)), 2)  # what a kilogram more would cost
+        0.53
     """
     check_type("jaxmpc.solve", "adjoint", adjoint, ImplicitAdjoint | UnrolledAdjoint)
     guesses = (controls, states, warm_start)
@@ -135,6 +138,15 @@ def initialize(
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+
+    Example:
+        >>> solver = jaxmpc.default_solver(problem)
+        >>> state = jaxmpc.initialize(problem, x0, params, solver=solver)
+        >>> step = jax.jit(solver.step)
+        >>> while solver.terminate(state) == -1:
+        ...     state = step(problem, params, state)
+        >>> bool(jaxmpc.finalize(problem, x0, params, state, solver=solver).converged)
+        True
     """
     guesses = (controls, states, warm_start)
     given, lasting = _checked("jaxmpc.initialize", problem, x0, params, guesses, solver)
@@ -166,6 +178,12 @@ def finalize(
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+
+    Example:
+        >>> state = jaxmpc.initialize(problem, x0, params)
+        >>> found = jaxmpc.finalize(problem, x0, params, state)  # before the first step
+        >>> jaxmpc.Status(int(found.status)).name, float(found.cost)
+        ('max_iterations', inf)
     """
     check_type("jaxmpc.finalize", "adjoint", adjoint, ImplicitAdjoint)
     guesses = (None, None, None)
@@ -197,33 +215,13 @@ def _checked(
     return _Given(split_solver(solver), problem, x0, params), lasting
 
 
-@contextlib.contextmanager
-def forward_mode_explained():
-    """Adds to JAX's words on `custom_vjp` what to do instead."""
-    try:
-        yield
-    except TypeError as error:
-        if "custom_vjp" in str(error):
-            error.add_note(
-                "jaxmpc: a solution has reverse-mode derivatives, of any order (jax.grad, vjp, "
-                "jacrev; a Hessian is jacrev of jacrev). For jax.jvp, jacfwd, linearize and "
-                "jax.hessian there is jaxmpc.solution_jvp."
-            )
-        raise
-
-
-def refuse_to_unroll(owner: str, adjoint: Any, solver: Solver | None):
-    """Raise where the iterations of a solver that samples were to be differentiated."""
-    last = solver.solvers[-1] if isinstance(solver, Chain) else solver
-    if isinstance(adjoint, UnrolledAdjoint) and isinstance(last, Sampler):
-        raise ValueError(
-            f"{owner}: adjoint is an UnrolledAdjoint, but {type(last).__name__} samples: its point "
-            "has a derivative of zero. Let a solver with derivatives polish it (jaxmpc.Chain)."
-        )
-
-
 def default_solver(problem: Problem) -> SQP | InteriorPoint:
-    """What solves a problem unless somebody says otherwise."""
+    """What solves a problem unless somebody says otherwise.
+
+    Example:
+        >>> type(jaxmpc.default_solver(problem)).__name__
+        'SQP'
+    """
     return InteriorPoint() if problem.has_general_constraints else SQP()
 
 

@@ -14,3 +14,6 @@ from jaxmpc.control.values import (
     discounted as discounted,
     value as value,
 )
+from jaxmpc.presentation.names import present
+
+present(__name__)

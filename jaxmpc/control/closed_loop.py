@@ -14,7 +14,13 @@ from jaxmpc.spaces.space import Space
 
 
 class Prediction(NamedTuple):
-    """What was planned at each sample: `solution.states` and `controls` of the plan."""
+    """What was planned at each sample: `solution.states` and `controls` of the plan.
+
+    Example:
+        >>> loop = jaxmpc.simulate(controller, plant, x0, 5, params)
+        >>> loop.predictions.states.shape, loop.predictions.controls.shape
+        ((5, 11, 2), (5, 10, 1))
+    """
 
     states: Float[Array, "S T1 n"]
     controls: Float[Array, "S T m"]
@@ -34,6 +40,13 @@ class Simulation(NamedTuple):
         measured: [S, n], what the controller saw.
         predictions: the plans, or None where they were not asked for.
         plan: the controller's memory at the end; a further `simulate` goes on from it.
+
+    Example:
+        >>> loop = jaxmpc.simulate(controller, plant, x0, 5, params)
+        >>> loop.states.shape, loop.controls.shape, int(loop.failures.sum())
+        ((6, 2), (5, 1), 0)
+        >>> bool(loop.converged.all())
+        True
     """
 
     states: Float[Array, "S1 n"]

@@ -40,6 +40,15 @@ class ExportedController:
 
     with `jax_enable_x64` if it was exported so. The options are those of `compiler_options()`,
     which halve the time of compilation on a CPU; elsewhere leave them out.
+
+    Example:
+        >>> import io
+        >>> exported = jaxmpc.export(controller, x0, params, platforms=["cpu"])
+        >>> file = io.BytesIO()  # or a path
+        >>> exported.save(file)
+        >>> _ = file.seek(0)
+        >>> int(np.load(file)["sizes"][0]) == len(exported.plan)
+        True
     """
 
     program: bytes
@@ -79,6 +88,13 @@ def export(
 
     Raises:
         TypeError, ValueError: naming the argument, what came, what was wanted.
+
+    Example:
+        >>> exported = jaxmpc.export(controller, x0, params, platforms=["cpu"])
+        >>> program = jax.export.deserialize(bytearray(exported.program))  # needs JAX alone
+        >>> u, plan = program.call(x0, exported.plan)
+        >>> round(float(u[0]), 2)
+        -1.0
     """
     check_type("jaxmpc.export", "controller", controller, RecedingHorizon)
     x0 = check_state(x0)

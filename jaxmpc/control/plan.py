@@ -33,6 +33,11 @@ class Plan(NamedTuple):
             beginning zeros, moved within the bounds.
         params: those of the last plan, where a delay asks for predictions; None without.
         key: [2] uint32, for solvers that sample, or None.
+
+    Example:
+        >>> u, plan = controller.step(x0, controller.init(x0, params), params)
+        >>> plan.solution.controls.shape, int(plan.samples), int(plan.failures)
+        ((10, 1), 1, 0)
     """
 
     solution: Solution

@@ -29,6 +29,12 @@ class AdvancedStep(NamedTuple):
     model predicts; so `prepare` can run while the sample before lasts, as it does on a robot.
 
     Source: Zavala and Biegler (2009), 'The advanced-step NMPC controller'.
+
+    Example:
+        >>> at_once = jaxmpc.control.AdvancedStep(controller)
+        >>> loop = jaxmpc.simulate(at_once, plant, x0, 5, params)
+        >>> bool(loop.converged.all()), int(loop.failures.sum())
+        (True, 0)
     """
 
     controller: RecedingHorizon
@@ -71,6 +77,13 @@ class RealTime:
 
     Raises:
         TypeError, ValueError: naming the argument, what came, what was wanted.
+
+    Example:
+        >>> loop = jaxmpc.control.RealTime(controller, deadline=10.0)
+        >>> plan = loop.init(x0, params)  # compiles
+        >>> u, plan = loop.step(x0, plan, params)
+        >>> round(float(u[0]), 2), loop.report().missed
+        (-1.0, 0)
     """
 
     def __init__(

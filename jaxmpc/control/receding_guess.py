@@ -49,6 +49,11 @@ def receding_guess(
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
 
     Source: Diehl, Bock and Schloeder (2005) for plans that start from the ones before.
+
+    Example:
+        >>> states, controls = jaxmpc.receding_guess(problem, x0, params, window=5)
+        >>> states.shape, controls.shape, bool((states[0] == x0).all())
+        ((11, 2), (10, 1), True)
     """
     x0 = problem.projected(check_state(x0))
     check_positive("jaxmpc.receding_guess", "window", window, whole=True)

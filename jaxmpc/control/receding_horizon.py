@@ -11,6 +11,7 @@ from jaxmpc.arguments import (
     check_on_space,
     check_solver,
     check_warm_start,
+    forward_mode_explained,
 )
 from jaxmpc.checks import (
     check_array,
@@ -30,7 +31,6 @@ from jaxmpc.solution import Solution
 from jaxmpc.solvers import keys
 from jaxmpc.solvers.guesses import guess_of
 from jaxmpc.solvers.loop import Solver, split_solver
-from jaxmpc.solving import forward_mode_explained
 
 LEVELS = ("policy", "rollout")
 
@@ -92,6 +92,13 @@ class RecedingHorizon:
 
     Sources: Diehl, Bock and Schloeder (2005); Zavala and Biegler (2009), 'The advanced-step NMPC
     controller'; Frey, Nurkanovic, Manzano and Diehl (2024), 'Advanced-step real-time iterations'.
+
+    Example:
+        >>> controller = jaxmpc.RecedingHorizon(problem)
+        >>> plan = controller.init(x0, params)
+        >>> u, plan = controller.step(x0, plan, params)
+        >>> round(float(u[0]), 2), jaxmpc.Status(int(plan.status)).name
+        (-1.0, 'converged')
     """
 
     problem: Problem

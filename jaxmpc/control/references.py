@@ -20,8 +20,15 @@ def window(
         t: the sample, 0 or more; may be traced.
         horizon: the T of the problem.
 
+    Returns:
+        [horizon + 1, ...], differentiable in the reference.
+
     Raises:
         ValueError: for a reference that is too short for a single horizon.
+
+    Example:
+        >>> print(jaxmpc.control.window(jnp.arange(6.0), 3, horizon=4))
+        [3. 4. 5. 5. 5.]
     """
     check_positive("control.window", "horizon", horizon, whole=True)
     check_not_negative("control.window", "t", t, whole=True)

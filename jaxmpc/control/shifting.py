@@ -24,10 +24,21 @@ def shift(solution: Solution, samples: int | Int[Array, ""] = 1) -> Solution:
         solution: of one problem, or of a batch of them.
         samples: how many, 0 or more; may be traced.
 
+    Returns:
+        A `Solution` of the same shapes.
+
     Differentiable as the solution is.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came, what was wanted.
 
     Source: Diehl, Bock and Schloeder (2005), 'A real-time iteration scheme for nonlinear
     optimization in optimal feedback control'.
+
+    Example:
+        >>> later = jaxmpc.shift(solution)
+        >>> later.controls.shape, bool((later.controls[0] == solution.controls[1]).all())
+        ((10, 1), True)
     """
     check_type("jaxmpc.shift", "solution", solution, Solution)
     check_not_negative("jaxmpc.shift", "samples", samples, whole=True)

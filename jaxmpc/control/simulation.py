@@ -21,6 +21,16 @@ class Controller(Protocol):
 
     What a memory has of `status`, `iterations`, `failures` and `solution`, as a `Plan` has, is
     recorded.
+
+    Example:
+        >>> class Spring:
+        ...     def init(self, x0, params):
+        ...         return ()
+        ...     def step(self, x, plan, params):
+        ...         return -params * x[:1], plan
+        >>> loop = jaxmpc.simulate(Spring(), plant, x0, 5, 2.0)
+        >>> print(loop.controls[0])
+        [-2.]
     """
 
     def init(self, x0: Float[Array, " n"], params: PyTree) -> Any:
@@ -35,6 +45,7 @@ class Controller(Protocol):
 
 
 _OWNER = "jaxmpc.simulate"
+_TAKES = ("x", "u", "t")
 Noise = float | ArrayLike | Callable[..., Any] | None
 
 
@@ -94,6 +105,13 @@ def simulate(
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+
+    Example:
+        >>> loop = jaxmpc.simulate(controller, plant, x0, 5, params)
+        >>> loop.states.shape, bool(loop.converged.all())
+        ((6, 2), True)
+        >>> round(float(loop.states[-1, 0]), 2)  # on its way to zero
+        0.92
     """
     x0 = check_state(x0)
     _check(controller, plant, steps, delay, cost)
@@ -127,9 +145,9 @@ def _check(controller, plant, steps, delay, cost):
                 f"{_OWNER}: controller must have init and step, as a RecedingHorizon has; got "
                 f"{controller!r}."
             )
-    check_function(_OWNER, "plant", plant, "(x, u, t) -> x")
+    check_function(_OWNER, "plant", plant, "(x, u, t) -> x", _TAKES)
     if cost is not None:
-        check_function(_OWNER, "cost", cost, "(x, u, t) -> scalar")
+        check_function(_OWNER, "cost", cost, "(x, u, t) -> scalar", _TAKES)
 
 
 def _is_number(leaf) -> bool:

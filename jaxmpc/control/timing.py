@@ -14,6 +14,11 @@ class TimingReport:
     Args:
         seconds: [S], of each step [s].
         deadline: what each was allowed [s]; inf for none.
+
+    Example:
+        >>> report = jaxmpc.control.TimingReport([0.001, 0.002, 0.004], deadline=0.003)
+        >>> report.median, report.worst, report.missed
+        (0.002, 0.004, 1)
     """
 
     seconds: np.ndarray

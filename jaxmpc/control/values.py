@@ -25,6 +25,13 @@ def value(
     Returns:
         [], differentiable as `Solution.cost` is; NaN where the solve did not converge: what was
         found then is no value.
+
+    Raises:
+        TypeError, ValueError: as `solve` does.
+
+    Example:
+        >>> round(float(jaxmpc.control.value(problem, x0, params)), 2)
+        9.27
     """
     solution = solve(problem, x0, params, **options)
     return jnp.where(solution.converged, solution.cost, jnp.nan)
@@ -53,6 +60,12 @@ def action_value(
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
 
     Source: Gros and Zanon (2020), 'Data-driven economic NMPC using reinforcement learning'.
+
+    Example:
+        >>> best = jaxmpc.control.action_value(problem, x0, solution.controls[0], params)
+        >>> other = jaxmpc.control.action_value(problem, x0, jnp.array([0.5]), params)
+        >>> bool(abs(best - solution.cost) < 1e-3), bool(other > best)
+        (True, True)
     """
     owner = "jaxmpc.control.action_value"
     check_type(owner, "problem", problem, Problem)
@@ -70,6 +83,15 @@ def discounted(problem: Problem, discount: float | Float[Array, ""]) -> Problem:
     Args:
         problem: whose costs count less the later they are. Prices of soft constraints do not.
         discount: 0 < discount <= 1; may be traced and differentiated.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came, what was wanted.
+
+    Example:
+        >>> impatient = jaxmpc.control.discounted(problem, 0.9)
+        >>> later = [impatient.stage_cost(x0, jnp.zeros(1), t, params) for t in range(3)]
+        >>> print(jnp.stack(later))
+        [1.   0.9  0.81]
     """
     owner = "jaxmpc.control.discounted"
     check_type(owner, "problem", problem, Problem)

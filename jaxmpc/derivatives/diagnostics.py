@@ -56,6 +56,11 @@ class GradientDiagnostics(NamedTuple):
         kkt_residual: the largest scaled residual of the solution; derivatives are as accurate.
         active: how many control bounds (those that fix a control included), rows of constraints
             and equalities are active.
+
+    Example:
+        >>> found = jaxmpc.gradient_diagnostics(problem, x0, params, solution)
+        >>> bool(found.reliable), int(found.active), int(found.weakly_active)
+        (True, 1, 0)
     """
 
     reliable: Bool[Array, ""]
@@ -77,6 +82,18 @@ def gradient_diagnostics(
 
     Source: Nocedal and Wright (2006), sections 12.2 (linear independence) and 12.5 (second-order
     sufficiency, strict complementarity).
+
+    Args:
+        problem, x0, params: what was solved, as it was given to `solve`.
+        solution: what came out.
+
+    Returns:
+        A `GradientDiagnostics`.
+
+    Example:
+        >>> found = jaxmpc.gradient_diagnostics(problem, x0, params, solution)
+        >>> bool(found.reliable), bool(found.smallest_pivot > 0)
+        (True, True)
     """
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)

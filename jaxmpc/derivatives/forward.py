@@ -27,7 +27,14 @@ from jaxmpc.solution import Multipliers, Solution, Status
 
 
 class SolutionTangent(NamedTuple):
-    """The directional derivative of a solution; the fields are those of `Solution`."""
+    """The directional derivative of a solution; the fields are those of `Solution`.
+
+    Example:
+        >>> x0_dot = jnp.array([1.0, 0.0])
+        >>> tangent = jaxmpc.solution_jvp(problem, x0, params, solution, (x0_dot, None))
+        >>> tangent.states.shape, tangent.controls.shape
+        ((11, 2), (10, 1))
+    """
 
     states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]
@@ -58,10 +65,19 @@ def solution_jvp(
         adjoint: `hessian`, `smoothing`, `damping`, `riccati` and `on_failure` mean what they mean
             there.
 
+    Returns:
+        A `SolutionTangent`.
+
     Raises:
         ValueError: if `tangents` does not have two to four entries, or the wrong structure.
 
     Source: as for `solve`; the KKT system K d = -(d KKT / d theta) theta_dot.
+
+    Example:
+        >>> x0_dot = jnp.array([1.0, 0.0])
+        >>> tangent = jaxmpc.solution_jvp(problem, x0, params, solution, (x0_dot, None))
+        >>> round(float(tangent.cost), 2), round(float(solution.costates[0] @ x0_dot), 2)
+        (18.64, 18.64)
     """
     x0 = check_state(x0)
     problem, params, lasting = self_contained(problem, x0, params)

@@ -57,6 +57,12 @@ def diagnose(problem: Problem, x0: Float[Array, " n"], params: PyTree, solution:
     Raises:
         TypeError: for something that is not a `Problem` or a `Solution`, and inside of `jit`.
         ValueError: for a batch of solutions, or sizes that do not fit together.
+
+    Example:
+        >>> lost = jnp.array([jnp.nan, 0.0])
+        >>> solution = jaxmpc.solve(problem, lost, params)
+        >>> print(jaxmpc.diagnose(problem, lost, params, solution).splitlines()[1])
+        x0[0] is NaN: no solver can start from that; check where it comes from.
     """
     _check(problem, x0, params, solution)
     x0 = check_state(x0)

@@ -3,3 +3,7 @@
 Nothing is imported here; `import jaxmpc.interop.mujoco` needs `pip install 'jaxmpc[mujoco]'`,
 `import jaxmpc.interop.gymnasium` needs `pip install 'jaxmpc[gym]'`.
 """
+
+from jaxmpc.presentation.names import present
+
+present(__name__)

@@ -26,3 +26,6 @@ from jaxmpc.learning.transforms import (
     plain as plain,
 )
 from jaxmpc.learning.weighted_sum import WeightedSum as WeightedSum
+from jaxmpc.presentation.names import present
+
+present(__name__)

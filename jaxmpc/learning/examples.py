@@ -14,6 +14,12 @@ class Examples(eqx.Module):
         controls: [N, T, m], what was done.
         inputs: what else is known of each example (a history, a target), for `params_of` of a
             loss; a pytree with a leading axis of N, or None.
+
+    Example:
+        >>> experts = jaxmpc.solve_batch(problem, jnp.array([[1.0, 0.0], [2.0, 0.0]]), params)
+        >>> examples = jaxmpc.learning.Examples(experts.states, experts.controls)
+        >>> examples[:1].controls.shape
+        (1, 10, 1)
     """
 
     states: Float[Array, "N T1 n"]

@@ -30,6 +30,14 @@ class Fit(NamedTuple):
         last: those after the last epoch.
         epoch: how many epochs `params` had seen.
         history: epoch by epoch.
+
+    Example:
+        >>> import optax
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> how = {"optimizer": optax.sgd(0.1), "epochs": 30, "progress": False}
+        >>> fit = jaxmpc.learning.fit(loss, 0.0, jnp.array([1.0, 3.0]), **how)
+        >>> round(float(fit.params), 2), fit.epoch
+        (2.0, 30)
     """
 
     params: PyTree
@@ -89,6 +97,21 @@ def fit(
 
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted.
+
+    Example:
+        >>> import optax
+        >>> experts = jaxmpc.solve_batch(problem, jnp.array([[1.0, 0.0], [2.0, 0.0]]), params)
+        >>> examples = jaxmpc.learning.Examples(experts.states, experts.controls)
+        >>> fit = jaxmpc.learning.fit(
+        ...     jaxmpc.learning.Prediction(dynamics),
+        ...     {"mass": jaxmpc.learning.Positive(2.0)},
+        ...     examples,
+        ...     optimizer=optax.adam(0.05),
+        ...     epochs=100,
+        ...     progress=False,
+        ... )
+        >>> round(float(jaxmpc.learning.plain(fit.params)["mass"]), 1)
+        1.0
     """
     number = count(examples, "examples")
     evaluations = dict(evaluations or {})

@@ -21,6 +21,14 @@ class History(NamedTuple):
             examples, solved or not, as long as the loss is finite. NaN where it was not evaluated.
         evaluations_unsolved: how many of that set's examples were not solved; -1 likewise.
         seconds: the time an epoch took; the first one compiles.
+
+    Example:
+        >>> import optax
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> how = {"optimizer": optax.sgd(0.1), "epochs": 30, "progress": False}
+        >>> fit = jaxmpc.learning.fit(loss, 0.0, jnp.array([1.0, 3.0]), **how)
+        >>> fit.history.loss.shape, round(float(fit.history.loss[-1]), 2)
+        ((30,), 1.0)
     """
 
     loss: np.ndarray

@@ -15,6 +15,7 @@ from jaxmpc.batch import solve_batch
 from jaxmpc.derivatives.adjoint import ImplicitAdjoint, UnrolledAdjoint
 from jaxmpc.learning.examples import Examples
 from jaxmpc.problem import Problem
+from jaxmpc.problem.explanations import explaining
 from jaxmpc.solution import Solution, Status
 from jaxmpc.solvers.evaluation import evaluate
 from jaxmpc.solvers.loop import Solver
@@ -23,7 +24,14 @@ from jaxmpc.trajectory.tangent import steps_between
 
 
 class Outcome(NamedTuple):
-    """What a loss says of a batch of examples."""
+    """What a loss says of a batch of examples.
+
+    Example:
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: jnp.log(p - example))
+        >>> outcome = loss(2.0, jnp.array([1.0, 3.0]))
+        >>> print(outcome.solved)  # what is not finite teaches nothing
+        [ True False]
+    """
 
     losses: Float[Array, " B"]
     solved: Bool[Array, " B"]  # False: nothing is learned from this one
@@ -31,7 +39,15 @@ class Outcome(NamedTuple):
 
 
 class Loss(Protocol):
-    """A loss is two functions; `PerExample` makes one of a function of one example."""
+    """A loss is two functions; `PerExample` makes one of a function of one example.
+
+    Example:
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> print(loss(0.5, jnp.array([1.0, 3.0]), None).losses)
+        [0.25 6.25]
+        >>> loss.first_plans(0.5, jnp.array([1.0, 3.0])) is None  # it has no use for any
+        True
+    """
 
     def __call__(self, params: PyTree, examples: PyTree, plans: PyTree) -> Outcome:
         """The losses of a batch, from plans that an earlier call returned."""
@@ -63,6 +79,14 @@ class Imitation(eqx.Module):
         warm: each visit starts from the last one's solution; False: always from the first plans.
 
     Source: Amos, Jimenez, Sacks, Boots and Kolter (2018), section 5.
+
+    Example:
+        >>> experts = jaxmpc.solve_batch(problem, jnp.array([[1.0, 0.0], [2.0, 0.0]]), params)
+        >>> examples = jaxmpc.learning.Examples(experts.states, experts.controls)
+        >>> loss = jaxmpc.learning.Imitation(problem)
+        >>> outcome = loss({"mass": 2.0}, examples, loss.first_plans({"mass": 2.0}, examples))
+        >>> outcome.losses.shape, bool((outcome.losses > 0).all()), bool(outcome.solved.all())
+        ((2,), True, True)
     """
 
     problem: Problem
@@ -154,6 +178,14 @@ class Prediction(eqx.Module):
         steps: the length of a window, at most T.
         weights: of the squared errors, a scalar or [n].
         params_of: as for `Imitation`.
+
+    Example:
+        >>> examples = jaxmpc.learning.Examples(solution.states[None], solution.controls[None])
+        >>> loss = jaxmpc.learning.Prediction(dynamics, steps=2)
+        >>> for mass in (1.0, 2.0):
+        ...     print(round(float(loss({"mass": mass}, examples).losses[0]), 4))
+        0.0
+        0.0006
     """
 
     dynamics: Callable = eqx.field(static=True)
@@ -181,9 +213,11 @@ class Prediction(eqx.Module):
             )
         first = jnp.arange(windows)
 
+        dynamics = explaining("dynamics", self.dynamics)
+
         def forward(x, k):
             times = first + k
-            x = jax.vmap(self.dynamics, (0, 0, 0, None))(x, controls[times], times, params)
+            x = jax.vmap(dynamics, (0, 0, 0, None))(x, controls[times], times, params)
             return x, _mean_square(self.weights, x - states[times + 1])
 
         _, errors = jax.lax.scan(forward, states[first], jnp.arange(self.steps))
@@ -191,7 +225,13 @@ class Prediction(eqx.Module):
 
 
 class PerExample(eqx.Module):
-    """A loss of your own, from (params, example) -> scalar; one that is not finite is left out."""
+    """A loss of your own, from (params, example) -> scalar; one that is not finite is left out.
+
+    Example:
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> print(loss(0.5, jnp.array([1.0, 3.0])).losses)
+        [0.25 6.25]
+    """
 
     function: Callable = eqx.field(static=True)
 

@@ -13,7 +13,15 @@ from jaxmpc.learning.losses import Outcome
 
 
 class Learner(NamedTuple):
-    """What changes from step to step."""
+    """What changes from step to step.
+
+    Example:
+        >>> import optax
+        >>> p, optimizer = {"mass": jnp.array(1.0)}, optax.adam(0.1)
+        >>> learner = jaxmpc.learning.Learner(p, optimizer.init(p), plans=None)
+        >>> float(learner.params["mass"])
+        1.0
+    """
 
     params: PyTree
     moments: PyTree  # the optimiser's state
@@ -21,7 +29,18 @@ class Learner(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What a pass over the examples was like."""
+    """What a pass over the examples was like.
+
+    Example:
+        >>> import optax
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> p, optimizer = jnp.array(0.0), optax.sgd(0.1)
+        >>> learner = jaxmpc.learning.Learner(p, optimizer.init(p), None)
+        >>> plan = jaxmpc.learning.batches(jax.random.key(0), 4, 2)
+        >>> _, entry = jaxmpc.learning.epoch(loss, optimizer, True, learner, jnp.ones(4), plan)
+        >>> int(entry.unsolved), int(entry.skipped)
+        (0, 0)
+    """
 
     loss: Float[Array, ""]
     unsolved: Int[Array, ""]
@@ -30,14 +49,31 @@ class Epoch(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """Which examples each step sees; the last step of an epoch is filled up with others."""
+    """Which examples each step sees; the last step of an epoch is filled up with others.
+
+    Example:
+        >>> plan = jaxmpc.learning.batches(jax.random.key(0), 3, 2)
+        >>> plan.index.shape, int(plan.counted.sum())  # four places for three examples
+        ((2, 2), 3)
+    """
 
     index: Int[Array, "steps B"]
     counted: Bool[Array, "steps B"]  # False: only there to fill up
 
 
 def batches(key: Array, number: int, batch_size: int) -> Batches:
-    """All examples once, in random order."""
+    """All examples once, in random order.
+
+    Args:
+        key: a `jax.random.key`, of the order.
+        number: of examples, N.
+        batch_size: examples a step, B; ceil(N / B) steps see them all.
+
+    Example:
+        >>> plan = jaxmpc.learning.batches(jax.random.key(0), 6, 2)
+        >>> plan.index.shape, sorted(plan.index.ravel().tolist())
+        ((3, 2), [0, 1, 2, 3, 4, 5])
+    """
     steps = -(-number // batch_size)
     order = jax.random.permutation(key, number)
     places = jnp.arange(steps * batch_size)
@@ -58,6 +94,26 @@ def epoch(
     `optimizer` is a pair of pure functions, `init` and `update`, as Optax makes them. `trained` is
     a pytree of bools of the structure of the params: the leaves that may change. The gradient is
     that of the mean over the solved examples. A step whose gradient is not finite is not taken.
+
+    Args:
+        loss: (params, examples, plans) -> `Outcome`, such as a `Loss`.
+        learner: params, the optimiser's state for the trained ones, plans [N, ...] or None.
+        examples: a pytree with a leading axis of N.
+        plan: which examples each step sees, from `batches`.
+
+    Returns:
+        The learner after the pass, and an `Epoch`.
+
+    Example:
+        >>> import optax
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> p, optimizer = jnp.array(0.0), optax.sgd(0.1)
+        >>> learner = jaxmpc.learning.Learner(p, optimizer.init(p), None)
+        >>> plan = jaxmpc.learning.batches(jax.random.key(0), 4, 2)
+        >>> given = (loss, optimizer, True, learner, jnp.ones(4), plan)
+        >>> learner, entry = jaxmpc.learning.epoch(*given)
+        >>> round(float(learner.params), 2), round(float(entry.loss), 2)  # after two steps
+        (0.36, 0.82)
     """
 
     def step(learner: Learner, batch: Batches):
@@ -94,7 +150,20 @@ def epoch(
 
 
 def evaluate(loss: Callable[..., Outcome], params: PyTree, examples: PyTree, plans: PyTree):
-    """Mean loss of all examples with a finite one, how many are unsolved, and the new plans."""
+    """Mean loss of all examples with a finite one, how many are unsolved, and the new plans.
+
+    Args:
+        loss, params, examples, plans: as for `epoch`.
+
+    Returns:
+        (mean [], number of unsolved examples [], plans [N, ...] or None).
+
+    Example:
+        >>> loss = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> mean, unsolved, _ = jaxmpc.learning.evaluate(loss, 0.0, jnp.array([1.0, 3.0]), None)
+        >>> float(mean), int(unsolved)
+        (5.0, 0)
+    """
     outcome = loss(params, examples, plans)
     finite = jnp.isfinite(outcome.losses)
     total = jnp.sum(jnp.where(finite, outcome.losses, 0.0))

@@ -15,7 +15,16 @@ from jaxtyping import Array, Float, PyTree
 
 
 class Transformed(eqx.Module):
-    """A free array that stands for a value."""
+    """A free array that stands for a value.
+
+    Example:
+        >>> class Negative(jaxmpc.learning.Transformed):
+        ...     free: jax.Array
+        ...     def value(self):
+        ...         return -jnp.exp(self.free)
+        >>> float(jaxmpc.learning.plain({"drag": Negative(jnp.array(0.0))})["drag"])
+        -1.0
+    """
 
     @abc.abstractmethod
     def value(self) -> Array:
@@ -23,7 +32,13 @@ class Transformed(eqx.Module):
 
 
 class Positive(Transformed):
-    """Entries above zero, exp(free): an optimiser's step is relative to the value."""
+    """Entries above zero, exp(free): an optimiser's step is relative to the value.
+
+    Example:
+        >>> mass = jaxmpc.learning.Positive(2.0)
+        >>> round(float(mass.value()), 2), round(float(mass.free), 2)
+        (2.0, 0.69)
+    """
 
     free: Float[Array, "*s"]
 
@@ -38,7 +53,13 @@ class Positive(Transformed):
 
 
 class Bounded(Transformed):
-    """Entries between two bounds, lower + (upper - lower) sigmoid(free)."""
+    """Entries between two bounds, lower + (upper - lower) sigmoid(free).
+
+    Example:
+        >>> share = jaxmpc.learning.Bounded(0.25, lower=0.0, upper=1.0)
+        >>> round(float(share.value()), 2), float(share.free) < 0
+        (0.25, True)
+    """
 
     free: Float[Array, "*s"]
     lower: float = eqx.field(static=True)
@@ -58,7 +79,14 @@ class Bounded(Transformed):
 
 
 class PositiveDefinite(Transformed):
-    """A symmetric positive definite matrix, L L' with exp on the diagonal of a triangular L."""
+    """A symmetric positive definite matrix, L L' with exp on the diagonal of a triangular L.
+
+    Example:
+        >>> Q = jaxmpc.learning.PositiveDefinite(jnp.array([[2.0, 1.0], [1.0, 2.0]]))
+        >>> print(Q.value())
+        [[2. 1.]
+         [1. 2.]]
+    """
 
     free: Float[Array, "n n"]  # L, with the logarithm of its diagonal; above it nothing is read
 
@@ -81,7 +109,13 @@ class PositiveDefinite(Transformed):
 
 
 def plain(params: PyTree) -> PyTree:
-    """The same pytree with every transformed parameter replaced by its value; differentiable."""
+    """The same pytree with every transformed parameter replaced by its value; differentiable.
+
+    Example:
+        >>> given = {"mass": jaxmpc.learning.Positive(2.0), "length": 0.5}
+        >>> {name: round(float(value), 2) for name, value in jaxmpc.learning.plain(given).items()}
+        {'length': 0.5, 'mass': 2.0}
+    """
 
     def one(leaf):
         return leaf.value() if isinstance(leaf, Transformed) else leaf

@@ -18,6 +18,14 @@ class WeightedSum(eqx.Module):
     Attributes:
         losses: any `Loss`es.
         weights: one for each.
+
+    Example:
+        >>> near = jaxmpc.learning.PerExample(lambda p, example: (p - example) ** 2)
+        >>> small = jaxmpc.learning.PerExample(lambda p, example: p**2 + 0 * example)
+        >>> loss = jaxmpc.learning.WeightedSum((near, small), (1.0, 0.1))
+        >>> given = jnp.array([1.0, 3.0])
+        >>> print(loss(2.0, (given, given), (None, None)).losses)
+        [1.4 1.4]
     """
 
     losses: tuple[Loss, ...]

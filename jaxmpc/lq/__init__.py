@@ -11,3 +11,6 @@ from jaxmpc.lq.infinite_horizon import (
 from jaxmpc.lq.problem import LQProblem as LQProblem, from_joint as from_joint
 from jaxmpc.lq.riccati.sequential import Factor as Factor, LQSolution as LQSolution
 from jaxmpc.lq.solving import factor as factor, solve as solve
+from jaxmpc.presentation.names import present
+
+present(__name__)

@@ -21,6 +21,12 @@ class InfiniteHorizon(NamedTuple):
         K: [m, n]; minus that of those who write u = -K x.
         stabilizing: whether the closed loop A + B K is stable and P a fixed point of the Riccati
             recursion. Elsewhere P and K are what the doubling ended with, of no use.
+
+    Example:
+        >>> A, B = jnp.array([[1.0, 0.1], [0.0, 1.0]]), jnp.array([[0.0], [0.1]])
+        >>> lqr = jaxmpc.lq.infinite_horizon(A, B, jnp.eye(2), jnp.eye(1))
+        >>> lqr.P.shape, lqr.K.shape, bool(lqr.stabilizing)
+        ((2, 2), (1, 2), True)
     """
 
     P: Float[Array, "n n"]
@@ -60,6 +66,12 @@ def infinite_horizon(
 
     Sources: Chu, Fan and Lin (2005) for the doubling; Kleinman (1968) for Newton's method on the
     equation, whose last steps carry the derivative.
+
+    Example:
+        >>> one = jnp.ones((1, 1))
+        >>> lqr = jaxmpc.lq.infinite_horizon(one, one, one, one)
+        >>> round(float(lqr.P[0, 0]), 3), round(float(lqr.K[0, 0]), 3)  # the golden ratio
+        (1.618, -0.618)
     """
     if np.ndim(B) != 2:
         raise ValueError(f"lq.infinite_horizon: B must have shape [n, m]; got {np.shape(B)}.")

@@ -14,6 +14,21 @@ class LQProblem(NamedTuple):
         subject to  x_{t+1} = A_t x_t + B_t u_t + c_t,   x_0 = x0
 
     Q and R are symmetric; the terminal cost is the last entry of Q and q.
+
+    Example:
+        >>> lqr = jaxmpc.lq.LQProblem(
+        ...     Q=jnp.ones((4, 1, 1)),
+        ...     S=jnp.zeros((3, 1, 1)),
+        ...     R=jnp.ones((3, 1, 1)),
+        ...     q=jnp.zeros((4, 1)),
+        ...     r=jnp.zeros((3, 1)),
+        ...     A=jnp.ones((3, 1, 1)),
+        ...     B=jnp.ones((3, 1, 1)),
+        ...     c=jnp.zeros((3, 1)),
+        ...     x0=jnp.ones(1),
+        ... )
+        >>> print(jaxmpc.lq.solve(lqr).states[:, 0])
+        [1.    0.385 0.154 0.077]
     """
 
     Q: Float[Array, "T1 n n"]
@@ -62,6 +77,17 @@ def from_joint(
     mpc.pytorch's last control enters the cost alone: give it a last F of zeros for the same.
 
     Source: the argument convention of Amos et al. (2018).
+
+    Differentiable in all of them: they are only taken apart.
+
+    Raises:
+        ValueError: C and c that have neither T nor T + 1 stages.
+
+    Example:
+        >>> C, c = jnp.stack([jnp.eye(2)] * 4), jnp.zeros((4, 2))
+        >>> lqr = jaxmpc.lq.from_joint(C, c, F=jnp.ones((3, 1, 2)), f=None, x0=jnp.ones(1))
+        >>> lqr.Q.shape, lqr.R.shape, lqr.B.shape
+        ((4, 1, 1), (3, 1, 1), (3, 1, 1))
     """
     n, horizon = x0.shape[-1], F.shape[0]
     if C.shape[0] not in (horizon, horizon + 1) or c.shape[0] != C.shape[0]:

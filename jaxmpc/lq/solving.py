@@ -44,6 +44,14 @@ def solve(
 
     Sources: Amos et al. (2018), section 3, for the derivative; Rao, Wright and Rawlings (1998)
     for interior points on this structure; Särkkä and García-Fernández (2023) for the scans.
+
+    Example:
+        >>> C, c = jnp.stack([jnp.eye(2)] * 4), jnp.zeros((4, 2))
+        >>> lqr = jaxmpc.lq.from_joint(C, c, jnp.ones((3, 1, 2)), None, jnp.ones(1))
+        >>> print(jaxmpc.lq.solve(lqr).controls[:, 0])
+        [-0.615 -0.231 -0.077]
+        >>> print(jaxmpc.lq.solve(lqr, lower=-0.25).controls[:, 0])
+        [-0.25 -0.25 -0.25]
     """
     check_shapes("lq.solve", problem)
     problem = symmetric(problem)
@@ -97,6 +105,17 @@ def factor(
 
     Returns:
         gains and value functions; `is_convex()` tells whether the problem has a minimiser.
+
+    Raises:
+        ValueError: for shapes that do not fit.
+
+    Example:
+        >>> C, c = jnp.stack([jnp.eye(2)] * 4), jnp.zeros((4, 2))
+        >>> lqr = jaxmpc.lq.from_joint(C, c, jnp.ones((3, 1, 2)), None, jnp.ones(1))
+        >>> factor = jaxmpc.lq.factor(lqr)
+        >>> elsewhere = jaxmpc.lq.solve(lqr._replace(x0=jnp.array([2.0])), factor=factor)
+        >>> print(elsewhere.states[:, 0])
+        [2.    0.769 0.308 0.154]
     """
     check_shapes("lq.factor", problem)
     return _compiled_factor(symmetric(problem), free, choice(problem, riccati))

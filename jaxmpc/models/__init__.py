@@ -63,3 +63,6 @@ from jaxmpc.models.systems.unicycle import (
     UNICYCLE as UNICYCLE,
     unicycle as unicycle,
 )
+from jaxmpc.presentation.names import present
+
+present(__name__)

@@ -35,12 +35,25 @@ def arguments(
                 "A model takes one state and one control: use jax.vmap for many."
             )
     params = defaults if params is None else params
+    _check_params(model, params, defaults)
+    return x, u, SimpleNamespace(**{key: _cast(params[key], dtype) for key in defaults})
+
+
+def _check_params(model: str, params: Any, defaults: Mapping[str, float]):
+    """Raise unless the parameters of the model are among params; say how to put them there."""
+    own = f"models.{model.upper()}"
+    if not isinstance(params, Mapping):
+        raise TypeError(
+            f"models.{model}: params must be a dict with the keys {list(defaults)}, or None for "
+            f"{own}; got {type(params).__name__}."
+        )
     missing = [key for key in defaults if key not in params]
     if missing:
         raise ValueError(
-            f"models.{model}: params has no {missing}; wanted the keys {list(defaults)}."
+            f"models.{model}: params has no {missing}; it has {list(params)}. Wanted the keys "
+            f"{list(defaults)}, among others: {{**{own}, ...}} adds yours to the defaults, and "
+            f"lambda x, u, params: models.{model}(x, u) takes the defaults whatever params are."
         )
-    return x, u, SimpleNamespace(**{key: _cast(params[key], dtype) for key in defaults})
 
 
 def _cast(value, dtype):

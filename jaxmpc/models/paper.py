@@ -21,6 +21,14 @@ def diagonal_cost(
     With p = -sqrt(q) * goal, as the authors set it, it is a distance to the goal (less a
     constant) only where q is 0 or 1 on the entries of the goal that are not zero.
     Differentiable in all arguments. Source: Amos, Jimenez, Sacks, Boots, Kolter (2018).
+
+    Raises:
+        ValueError: q or p of another size than n + m.
+
+    Example:
+        >>> u = jnp.array([2.0])
+        >>> float(jaxmpc.models.diagonal_cost(x0, u, q=(1.0, 1.0, 0.5), p=(-1.0, 0.0, 0.0)))
+        0.5
     """
     z = jnp.concatenate([x, u])
     q, p = jnp.asarray(q, z.dtype), jnp.asarray(p, z.dtype)
@@ -39,6 +47,13 @@ def paper_initial_states(task: Literal["pendulum", "cartpole"]) -> Float[np.ndar
     U(-1, 1). "cartpole": [120, 5], position and velocity from U(-0.5, 0.5), angle from
     U(-pi, pi), angular velocity from U(-1, 1). Drawn in float32 with the authors' seed 0,
     returned as float64. Source: Amos et al. (2018), the authors' make_dataset.py.
+
+    Raises:
+        ValueError: another task.
+
+    Example:
+        >>> jaxmpc.models.paper_initial_states("cartpole").shape
+        (120, 5)
     """
     data = json.loads(resources.files("jaxmpc.models").joinpath("paper_inits.json").read_text())
     if task not in data:

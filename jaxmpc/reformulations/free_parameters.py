@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from jaxmpc.presentation.names import present
 from jaxmpc.problem import Problem
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 from jaxmpc.reformulations.augmented_state import (
@@ -64,6 +65,15 @@ def optimize_parameters(
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted. Among them
             state bounds that are scalars: they do not tell which states are x and which are p.
+
+    Example:
+        >>> free = jaxmpc.free_parameters
+        >>> merge = lambda params, p: {"mass": p[0]}
+        >>> lighter = free.optimize_parameters(problem, merge, [0.5], [2.0])
+        >>> found = jaxmpc.solve(lighter, free.augment_state(x0, [1.0]), params)
+        >>> states, controls, p = free.split_trajectory(found.states, found.controls, 1)
+        >>> states.shape, controls.shape, round(float(p[0]), 2)  # the least mass is the best
+        ((11, 2), (10, 1), 0.5)
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"optimize_parameters: problem must be a Problem, got {problem!r}.")
@@ -91,7 +101,15 @@ def optimize_parameters(
 def augment_state(
     x0: Float[ArrayLike, " n"], parameters: Float[ArrayLike, " k"] | Sequence[float]
 ) -> Float[Array, " n+k"]:
-    """The initial state [x0; p]. The first control replaces this p: it changes no solution."""
+    """The initial state [x0; p]. The first control replaces this p: it changes no solution.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what was wanted.
+
+    Example:
+        >>> print(jaxmpc.free_parameters.augment_state(x0, [2.0]))
+        [1. 0. 2.]
+    """
     x0 = _array("augment_state", "x0", x0, "[n]")
     parameters = _array("augment_state", "parameters", parameters, "[k]")
     return jnp.concatenate([x0, parameters.astype(x0.dtype)])
@@ -106,6 +124,15 @@ def augment_guess(
 
     Every state holds p, the first control chooses it. `states` may be None, for a solver that
     begins with a rollout.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what was wanted.
+
+    Example:
+        >>> free = jaxmpc.free_parameters
+        >>> states, controls = free.augment_guess(solution.states, solution.controls, [2.0])
+        >>> states.shape, controls.shape
+        ((11, 3), (10, 2))
     """
     controls = _array("augment_guess", "controls", controls, "[T, m]")
     parameters = _array("augment_guess", "parameters", parameters, "[k]")
@@ -126,7 +153,20 @@ def split_trajectory(
     controls: Float[Array, "*batch T m_plus_k"],
     parameter_dim: int,
 ) -> tuple[Float[Array, "*batch T1 n"], Float[Array, "*batch T m"], Float[Array, "*batch k"]]:
-    """The states [T+1, n] and controls [T, m] of the original problem, and the parameters p [k]."""
+    """The states [T+1, n] and controls [T, m] of the original problem, and the parameters p [k].
+
+    Differentiable in both.
+
+    Raises:
+        ValueError: a parameter_dim that does not fit.
+
+    Example:
+        >>> free = jaxmpc.free_parameters
+        >>> guess = free.augment_guess(solution.states, solution.controls, [2.0])
+        >>> states, controls, p = free.split_trajectory(*guess, 1)
+        >>> states.shape, controls.shape, p.tolist()
+        ((11, 2), (10, 1), [2.0])
+    """
     most = min(states.shape[-1], controls.shape[-1]) - 1
     if not 1 <= parameter_dim <= most:
         raise ValueError(
@@ -194,3 +234,9 @@ def _array(caller: str, name: str, value, wanted: str):
     if array.ndim != wanted.count(",") + 1:
         raise ValueError(f"{caller}: {name} has shape {array.shape}; wanted {wanted}.")
     return array.astype(jnp.result_type(array, float))
+
+
+present(
+    __name__,
+    handed_on=("initial_state_guess", "optimize_initial_state", "split_initial_state"),
+)

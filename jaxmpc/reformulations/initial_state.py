@@ -50,6 +50,15 @@ def optimize_initial_state(
 
     Raises:
         TypeError, ValueError: naming the argument, what came and what was wanted.
+
+    Example:
+        >>> free = jaxmpc.free_parameters
+        >>> arrival = lambda x, params: 100 * jnp.sum((x - jnp.array([1.0, 0.5])) ** 2)
+        >>> estimate = free.optimize_initial_state(problem, arrival, state_dim=2)
+        >>> found = jaxmpc.solve(estimate, x0, params)
+        >>> states, controls = free.split_initial_state(found.states, found.controls)
+        >>> bool(found.converged), estimate.control_dim, controls.shape
+        (True, 3, (10, 1))
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"{_OWNER}: problem must be a Problem, got {problem!r}.")
@@ -105,7 +114,16 @@ def _limits(lower, upper, state_dim: int) -> list[Float[Array, " n"]]:
 def initial_state_guess(
     controls: Float[ArrayLike, "T m"], x0: Float[ArrayLike, " n"]
 ) -> Float[Array, "T m+n"]:
-    """Guessed controls of the problem with a free initial state, which is guessed to be x0."""
+    """Guessed controls of the problem with a free initial state, which is guessed to be x0.
+
+    Raises:
+        ValueError: controls that are not [T, m], or an x0 that is not [n].
+
+    Example:
+        >>> free = jaxmpc.free_parameters
+        >>> free.initial_state_guess(solution.controls, x0).shape
+        (10, 3)
+    """
     controls, x0 = jnp.asarray(controls), jnp.asarray(x0)
     if controls.ndim != 2 or x0.ndim != 1:
         raise ValueError(
@@ -118,7 +136,20 @@ def initial_state_guess(
 def split_initial_state(
     states: Float[Array, "*batch T1 n"], controls: Float[Array, "*batch T m_plus_n"]
 ) -> tuple[Float[Array, "*batch T1 n"], Float[Array, "*batch T m"]]:
-    """The states [T+1, n], of which the first is the free one, and the controls [T, m]."""
+    """The states [T+1, n], of which the first is the free one, and the controls [T, m].
+
+    Differentiable in both.
+
+    Raises:
+        ValueError: controls without room for the state.
+
+    Example:
+        >>> free = jaxmpc.free_parameters
+        >>> controls = free.initial_state_guess(solution.controls, x0)
+        >>> states, controls = free.split_initial_state(solution.states, controls)
+        >>> states.shape, controls.shape, bool((states[0] == x0).all())
+        ((11, 2), (10, 1), True)
+    """
     n = np.shape(states)[-1]
     if np.shape(controls)[-1] <= n:
         raise ValueError(

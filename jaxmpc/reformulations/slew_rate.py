@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxmpc.costs import quadratic_form
+from jaxmpc.presentation.names import present
 from jaxmpc.problem import Problem
 from jaxmpc.problem.pytree_function import PytreeFunction, pytree_function, static
 from jaxmpc.reformulations.augmented_state import (
@@ -36,6 +37,17 @@ def penalize_slew_rate(problem: Problem, weight) -> Problem:
 
     Controls, bounds and constraints keep their meaning, and the costs may be any. Start it from
     `augment_state(x0, previous_control)`.
+
+    Raises:
+        ValueError: state bounds that are scalars, which do not tell n; when called, a weight of a
+            wrong shape.
+
+    Example:
+        >>> slew_rate = jaxmpc.slew_rate
+        >>> calm = slew_rate.penalize_slew_rate(problem, 1.0)
+        >>> found = jaxmpc.solve(calm, slew_rate.augment_state(x0, jnp.zeros(1)), params)
+        >>> bool(found.converged), bool(found.controls[0, 0] > solution.controls[0, 0])
+        (True, True)
     """
     m = problem.control_dim
     return dataclasses.replace(
@@ -57,6 +69,17 @@ def bound_slew_rate(problem: Problem, lower, upper) -> Problem:
     `split_states` gives the controls that are applied. Bounds that `problem` has on its controls
     become a `stage_inequality` [..; u - upper; lower - u] after its own, so that it needs a
     solver for general constraints.
+
+    Raises:
+        ValueError: state bounds that are scalars, which do not tell n; du's of a wrong shape.
+
+    Example:
+        >>> slew_rate = jaxmpc.slew_rate
+        >>> calm = slew_rate.bound_slew_rate(problem, -0.2, 0.2)
+        >>> found = jaxmpc.solve(calm, slew_rate.augment_state(x0, jnp.zeros(1)), params)
+        >>> states, controls = slew_rate.split_states(found.states, problem.control_dim)
+        >>> print(controls[:4, 0])
+        [-0.2 -0.4 -0.6 -0.4]
     """
     augmented = _on_augmented_state(problem, increments=True)
     least, most = (
@@ -71,7 +94,14 @@ def bound_slew_rate(problem: Problem, lower, upper) -> Problem:
 def augment_state(
     x0: Float[ArrayLike, " n"], previous_control: Float[ArrayLike, " m"]
 ) -> Float[Array, " n+m"]:
-    """The initial state [x0; u_{-1}] of a problem of this file."""
+    """The initial state [x0; u_{-1}] of a problem of this file.
+
+    Differentiable in both; in the dtype of x0.
+
+    Example:
+        >>> print(jaxmpc.slew_rate.augment_state(x0, jnp.array([0.5])))
+        [1.  0.  0.5]
+    """
     x0 = jnp.asarray(x0)
     dtype = jnp.result_type(x0, float)
     return jnp.concatenate([x0.astype(dtype), jnp.asarray(previous_control, dtype)])
@@ -80,7 +110,16 @@ def augment_state(
 def split_states(
     states: Float[Array, "*batch K n_plus_m"], control_dim: int
 ) -> tuple[Float[Array, "*batch K n"], Float[Array, "*batch K-1 m"]]:
-    """The states [K = T+1, n] and the applied controls [T, m] of the problem that was augmented."""
+    """The states [K = T+1, n] and the applied controls [T, m] of the problem that was augmented.
+
+    Differentiable in the states.
+
+    Example:
+        >>> z = jaxmpc.slew_rate.augment_state(x0, jnp.array([0.5]))
+        >>> states, controls = jaxmpc.slew_rate.split_states(jnp.stack([z] * 11), 1)
+        >>> states.shape, controls.shape
+        ((11, 2), (10, 1))
+    """
     return states[..., :-control_dim], states[..., 1:, -control_dim:]
 
 
@@ -166,3 +205,6 @@ class _ControlBounds(PytreeFunction):
 def _unpack(z, u, control_dim: int, increments: bool):
     x, previous = z[:-control_dim], z[-control_dim:]
     return x, (previous + u if increments else u)
+
+
+present(__name__)

@@ -37,6 +37,12 @@ class Chain(Configuration):
 
     Raises:
         TypeError: for something else.
+
+    Example:
+        >>> solver = jaxmpc.Chain(jaxmpc.CEM(samples=32, elites=4, iterations=3), jaxmpc.SQP())
+        >>> found = jaxmpc.solve(problem, x0, params, solver=solver, key=jax.random.key(0))
+        >>> bool(found.converged), bool(abs(found.cost - solution.cost) < 1e-4)
+        (True, True)
     """
 
     def __init__(self, *solvers: Solver):

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxmpc.checks import check_array, check_state, check_type
+from jaxmpc.compilation import at_top_level, compiled
 from jaxmpc.lq.rows import Rows, every_state
 from jaxmpc.lq.small_linalg import stagewise_transposed
 from jaxmpc.problem import Problem
+from jaxmpc.problem.closures import announced, close_over_static, explained
 from jaxmpc.solution import (
     Gains,
     Residuals,
@@ -89,16 +91,28 @@ def evaluate(
 
     Raises:
         TypeError, ValueError: when tracing, naming the argument, what came, what was wanted.
+
+    Example:
+        >>> resting = jaxmpc.evaluate(problem, x0, params, jnp.zeros((10, 1)))
+        >>> round(float(resting.cost), 2), bool(resting.converged)
+        (10.0, False)
     """
     owner = "jaxmpc.evaluate"
     check_type(owner, "problem", problem, Problem)
     x0 = problem.projected(check_state(x0))
     check_array(owner, "controls", controls, (problem.horizon, problem.control_dim), "[T, m]")
     controls = jnp.asarray(controls, x0.dtype)
-    trajectory = open_loop(problem, x0, params, controls)
+    problem, params = close_over_static(problem, params)
+    evaluated = _compiled if at_top_level() else _evaluate
+    return evaluated(problem, x0, params, controls, tolerance)
+
+
+def _evaluate(problem: Problem, x0, params: PyTree, controls, tolerance) -> Solution:
+    with explained(problem, x0, params):
+        trajectory = open_loop(problem, x0, params, controls)
+        rows = row_costs(problem, x0, params, trajectory)
     along = derivatives(problem, trajectory.states, controls, params)
     start = scales_of(problem, params, trajectory.states, controls, trajectory.magnitude, along)
-    rows = row_costs(problem, x0, params, trajectory)
     scales = scales_now(problem, start, trajectory.magnitude + rows.price)
     general = without_control_bounds(problem)
     parts = multipliers_by_name(general, x0, params, rows.multipliers)
@@ -126,6 +140,9 @@ def evaluate(
         scales=scales,
     )
     return solution.ended(solution.status, solution.iterations)
+
+
+_compiled = compiled(_evaluate, lambda *given: announced("an evaluation", *given[:3]))
 
 
 class RowCosts(NamedTuple):

@@ -57,6 +57,10 @@ class Solver(Protocol):
 
     Attributes:
         max_iterations: how many steps may be taken; an int, or an array of one.
+
+    Example:
+        >>> isinstance(jaxmpc.SQP(), jaxmpc.Solver), isinstance(print, jaxmpc.Solver)
+        (True, False)
     """
 
     @property

@@ -1,5 +1,6 @@
 """Where states live: numbers, angles, attitudes, and products of these."""
 
+from jaxmpc.presentation.names import present
 from jaxmpc.spaces.quaternion import (
     UnitQuaternion as UnitQuaternion,
     multiply as multiply,
@@ -11,3 +12,5 @@ from jaxmpc.spaces.space import (
     Product as Product,
     Space as Space,
 )
+
+present(__name__)

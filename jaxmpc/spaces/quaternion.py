@@ -25,6 +25,14 @@ class UnitQuaternion:
 
     Source: Sola, Deray and Atchuthan (2018), 'A micro Lie theory for state estimation in
     robotics', example 4 and appendix B, right plus and minus.
+
+    Example:
+        >>> space, level = jaxmpc.spaces.UnitQuaternion(), jnp.array([1.0, 0.0, 0.0, 0.0])
+        >>> turned = space.retract(level, jnp.array([0.0, 0.0, jnp.pi / 2]))
+        >>> print(turned)
+        [0.707 0.    0.    0.707]
+        >>> round(float(space.difference(level, turned)[2]), 3)
+        1.571
     """
 
     dim: int = dataclasses.field(default=4, init=False, repr=False)
@@ -41,7 +49,15 @@ class UnitQuaternion:
 
 
 def multiply(p: Float[Array, "4"], q: Float[Array, "4"]) -> Float[Array, "4"]:
-    """Hamilton's product of two quaternions: first q, then p, as rotations of vectors."""
+    """Hamilton's product of two quaternions: first q, then p, as rotations of vectors.
+
+    Bilinear in their numbers (w, x, y, z), of any length; differentiable in both.
+
+    Example:
+        >>> i, j = jnp.array([0.0, 1.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 1.0, 0.0])
+        >>> print(jaxmpc.spaces.multiply(i, j))
+        [0. 0. 0. 1.]
+    """
     a, b, c, d = p
     w, x, y, z = q
     return jnp.stack(
@@ -60,7 +76,15 @@ def conjugate(q: Float[Array, "4"]) -> Float[Array, "4"]:
 
 
 def rotate(q: Float[Array, "4"], v: Float[Array, "3"]) -> Float[Array, "3"]:
-    """A vector of the body in the frame of the world, for the attitude q of the body."""
+    """A vector of the body in the frame of the world, for the attitude q of the body.
+
+    q is of length one; the result is in the unit of v. Differentiable in both.
+
+    Example:
+        >>> upside_down = jnp.array([0.0, 1.0, 0.0, 0.0])  # half a turn about x
+        >>> print(jaxmpc.spaces.rotate(upside_down, jnp.array([1.0, 2.0, 3.0])))
+        [ 1. -2. -3.]
+    """
     twice = 2 * jnp.cross(q[1:], v)
     return v + q[0] * twice + jnp.cross(q[1:], twice)
 

@@ -26,6 +26,10 @@ class Space(Protocol):
     Attributes:
         dim: how many numbers a point has.
         tangent_dim: how many directions there are.
+
+    Example:
+        >>> isinstance(jaxmpc.spaces.Circle(), jaxmpc.spaces.Space)
+        True
     """
 
     @property
@@ -49,7 +53,13 @@ class Space(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Euclidean:
-    """n ordinary numbers: a step is a sum."""
+    """n ordinary numbers: a step is a sum.
+
+    Example:
+        >>> space = jaxmpc.spaces.Euclidean(2)
+        >>> print(space.difference(jnp.array([1.0, 0.0]), jnp.array([3.0, 1.0])))
+        [2. 1.]
+    """
 
     dim: int
 
@@ -78,6 +88,11 @@ class Circle:
     Costs and constraints get the number, which jumps by 2 pi at the seam: let them be functions of
     its sine and cosine, or of `difference(goal, x)`. A joint with limits has no seam: it is
     `Euclidean(1)`.
+
+    Example:
+        >>> space = jaxmpc.spaces.Circle()
+        >>> round(float(space.difference(jnp.array([3.0]), jnp.array([-3.0]))[0]), 3)
+        0.283
     """
 
     dim: int = dataclasses.field(default=1, init=False, repr=False)
@@ -94,7 +109,14 @@ class Circle:
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Product:
-    """Points of several spaces, one behind the other; so are the steps."""
+    """Points of several spaces, one behind the other; so are the steps.
+
+    Example:
+        >>> from jaxmpc.spaces import Euclidean, Product, UnitQuaternion
+        >>> space = Product(Euclidean(3), UnitQuaternion())
+        >>> space.dim, space.tangent_dim
+        (7, 6)
+    """
 
     factors: tuple[Any, ...]
 

@@ -19,3 +19,6 @@ from jaxmpc.interop.gymnasium.functional import (
     FunctionalEnv as FunctionalEnv,
     as_functional_env as as_functional_env,
 )
+from jaxmpc.presentation.names import present
+
+present(__name__)

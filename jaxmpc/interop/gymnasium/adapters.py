@@ -22,6 +22,14 @@ class Adapter:
         state: state(env, observation), the state of the controller's problem [n].
         action: action(env, u), what `env.step` takes; `clipped` is u within the bounds of the
             action space, in its dtype.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> env = gym.as_env(problem, x0, params)
+        >>> adapter = gym.Adapter(state=lambda env, observation: observation, action=gym.clipped)
+        >>> observation, _ = env.reset(seed=0)
+        >>> print(adapter.state(env, observation), adapter.action(env, np.array([3.0])))
+        [1. 0.] [1.]
     """
 
     state: Callable[[gymnasium.Env, Any], Float[np.ndarray, " n"]]
@@ -38,10 +46,21 @@ def adapter_of(env: gymnasium.Env) -> Adapter:
     States and controls are those of `env.unwrapped`, in its own units, whatever wrappers do to
     observations. Of those that change actions, ClipAction and RescaleAction are known.
 
+    Returns:
+        An `Adapter`.
+
     Raises:
         TypeError: env is none of Gymnasium's, or its actions are not numbers in a box.
         ValueError: what the state of another environment is, or what a wrapper does to actions, is
             not known.
+
+    Example:
+        >>> import gymnasium
+        >>> from jaxmpc.interop.gymnasium import adapter_of
+        >>> env = gymnasium.make("Pendulum-v1")
+        >>> observation, _ = env.reset(seed=0)
+        >>> adapter_of(env).state(env, observation).shape  # angle and rate
+        (2,)
     """
     check_type("adapter_of", "env", env, gymnasium.Env)
     check_actions("adapter_of", env)
@@ -67,7 +86,16 @@ def check_actions(owner: str, env: gymnasium.Env):
 
 
 def clipped(env: gymnasium.Env, u: Float[np.ndarray, " m"]) -> np.ndarray:
-    """The control within the bounds of the action space, in its dtype."""
+    """The control within the bounds of the action space, in its dtype.
+
+    Raises:
+        ValueError: a u of another shape than the actions.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> print(gym.clipped(gym.as_env(problem, x0, params), np.array([3.0])))
+        [1.]
+    """
     space: Any = env.action_space
     if np.shape(u) != space.shape:
         raise ValueError(

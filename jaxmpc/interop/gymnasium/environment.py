@@ -22,6 +22,14 @@ class ProblemEnv(gymnasium.Env):
     An episode is truncated after the problem's horizon, and terminated where the state is no
     number any more: then the observation is the last one that was, the reward is without a
     terminal cost, and 0 if it is no number either, and info["diverged"] is True.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> env = gym.as_env(problem, x0, params)
+        >>> observation, _ = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, _ = env.step(np.array([-1.0]))
+        >>> print(observation, round(reward, 2), terminated, truncated)
+        [ 1.  -0.1] -1.1 False False
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own way)
@@ -88,6 +96,15 @@ def as_env(
             function returns is put onto the problem's `state_space`; a state must be on it.
         params: the problem's, as for `solve`.
         observe: observe(x), what the agent sees; None: the state.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came, what was wanted.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> env = gym.as_env(problem, lambda key: jax.random.normal(key, (2,)), params)
+        >>> env.reset(seed=0)[0].shape, env.action_space.shape
+        ((2,), (1,))
     """
     check_type("as_env", "problem", problem, Problem)
     starts: Any = initial_state

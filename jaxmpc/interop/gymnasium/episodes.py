@@ -34,6 +34,14 @@ class Episode(NamedTuple):
             memory has none [k].
         seconds: what the controller took for each control [k]; the first one compiles.
         terminated, truncated: how the environment ended it, if it did.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> adapter = gym.Adapter(state=lambda env, observation: observation, action=gym.clipped)
+        >>> env = gym.as_env(problem, x0, params)
+        >>> episode = gym.run_episode(env, controller, params, adapter=adapter, seed=0)
+        >>> episode.states.shape, episode.controls.shape, round(episode.total, 1)
+        ((11, 2), (10, 1), -9.5)
     """
 
     states: Float[np.ndarray, "k1 n"]
@@ -78,11 +86,22 @@ def run_episode(
         steps: after how many to stop at the latest.
         key: a `jax.random.key`, for a controller whose solver samples.
 
+    Returns:
+        An `Episode`.
+
     Raises:
         TypeError, ValueError: an argument does not fit, the adapter's states do not fit the
             controller's problem, or its controls do not fit the environment.
         RuntimeError: somebody else stepped or reset the environment meanwhile, as the steps that it
             counts, its random numbers or, where it says what that is, its state show.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> adapter = gym.Adapter(state=lambda env, observation: observation, action=gym.clipped)
+        >>> env = gym.as_env(problem, x0, params)
+        >>> episode = gym.run_episode(env, controller, params, adapter=adapter, seed=0)
+        >>> episode.truncated, bool((episode.statuses == 0).all())
+        (True, True)
     """
     check_type("run_episode", "env", env, gymnasium.Env)
     check_actions("run_episode", env)

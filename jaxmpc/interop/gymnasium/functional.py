@@ -23,6 +23,13 @@ class EnvState(NamedTuple):
     Attributes:
         x: the problem's state [n].
         stage: how many steps were made.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> env = gym.as_functional_env(problem, lambda key: jnp.array([1.0, 0.0]))
+        >>> state = env.initial(jax.random.key(0))
+        >>> print(state.x, state.stage)
+        [1. 0.] 0
     """
 
     x: Float[Array, " n"]
@@ -36,6 +43,15 @@ class FunctionalEnv(FuncEnv):
     control and is kept within the problem's bounds; the reward is minus the stage's cost, in the
     last stage with the terminal cost of where it leads, if that is a state. Constraints other than
     the bounds of controls are not part of it.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> env = gym.as_functional_env(problem, lambda key: jnp.array([1.0, 0.0]))
+        >>> state = env.initial(jax.random.key(0))
+        >>> after = env.transition(state, jnp.array([-1.0]), params=params)
+        >>> reward = env.reward(state, jnp.array([-1.0]), after, params=params)
+        >>> print(after.x, after.stage, round(float(reward), 2))
+        [ 1.  -0.1] 1 -1.1
     """
 
     def __init__(self, problem: Problem, initial_state: Callable, observe: Callable):
@@ -150,6 +166,18 @@ def as_functional_env(
         problem: what a policy is to solve, one control at a time.
         initial_state: initial_state(key) -> x.
         observe: observe(x), what the agent sees; None: the state.
+
+    Returns:
+        A `FunctionalEnv`, differentiable wherever the problem is.
+
+    Raises:
+        TypeError: naming the argument, what came, what was wanted.
+
+    Example:
+        >>> from jaxmpc.interop import gymnasium as gym
+        >>> env = gym.as_functional_env(problem, lambda key: jax.random.normal(key, (2,)))
+        >>> jax.vmap(env.initial)(jax.random.split(jax.random.key(0), 100)).x.shape
+        (100, 2)
     """
     check_type("as_functional_env", "problem", problem, Problem)
     check_function("as_functional_env", "initial_state", initial_state, "initial_state(key) -> x")

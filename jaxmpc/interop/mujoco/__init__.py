@@ -5,3 +5,6 @@ so that a second process need not compile it again.
 """
 
 from jaxmpc.interop.mujoco.robot import Robot as Robot, robot as robot
+from jaxmpc.presentation.names import present
+
+present(__name__)

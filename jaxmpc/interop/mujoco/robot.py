@@ -31,6 +31,19 @@ class Robot:
         state_bounds: of hinges, slides and activations, or None.
         x0: the keyframe, or the reference pose at rest [n].
         params: the chosen parameters with the file's values.
+
+    Example:
+        >>> from jaxmpc.interop import mujoco
+        >>> pendulum = '''
+        ...     <mujoco><worldbody><body>
+        ...       <joint name="hinge" axis="0 1 0"/><geom size="0.1" pos="0 0 -0.5"/>
+        ...       <site name="tip" pos="0 0 -0.5"/>
+        ...     </body></worldbody><actuator><motor joint="hinge"/></actuator></mujoco>'''
+        >>> r = mujoco.robot(pendulum, backend="c")
+        >>> r.control_dim, r.x0.shape, r.dt
+        (1, (2,), 0.002)
+        >>> print(r.site("tip")(r.x0))
+        [ 0.   0.  -0.5]
     """
 
     model: MjModel
@@ -186,11 +199,25 @@ def robot(
             when it reads a file, such as those that scale how soft contacts are, stay the file's.
         keyframe: the name of the keyframe that becomes `x0`.
 
+    Returns:
+        A `Robot`.
+
     Raises:
         ValueError, TypeError, FileNotFoundError, NotImplementedError: with what is missing.
 
     Sources: Todorov, Erez and Tassa (2012), 'MuJoCo: a physics engine for model-based control';
     derivatives in steps as in `jaxmpc.spaces`.
+
+    Example:
+        >>> from jaxmpc.interop import mujoco
+        >>> pendulum = '''
+        ...     <mujoco><worldbody><body>
+        ...       <joint name="hinge" axis="0 1 0"/><geom size="0.1" pos="0 0 -0.5"/>
+        ...     </body></worldbody><actuator><motor joint="hinge"/></actuator></mujoco>'''
+        >>> r = mujoco.robot(pendulum, backend="c", substeps=5)
+        >>> x = r.dynamics(r.x0, jnp.array([1.0]))  # [qpos, qvel] after r.dt
+        >>> r.dt, x.shape, bool(x[1] > 0)
+        (0.01, (2,), True)
     """
     model = load(source)
     check_positive("robot", "substeps", substeps, whole=True)

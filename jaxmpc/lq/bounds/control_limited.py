@@ -16,6 +16,14 @@ class Policy(NamedTuple):
     """An affine policy du = k + K dx that respects bounds on du, and the decrease it predicts.
 
     A step of size s is predicted to lower the cost by  -(s * slope + s^2/2 * curvature).
+
+    Example:
+        >>> lq, limit = jaxmpc.lq, 0.5 * jnp.ones((3, 1))
+        >>> costs = jnp.stack([jnp.eye(2)] * 4), jnp.ones((4, 2))
+        >>> lqr = lq.from_joint(*costs, jnp.ones((3, 1, 2)), None, jnp.ones(1))
+        >>> policy = lq.control_limited_policy(lqr, -limit, limit, jnp.zeros(1))
+        >>> bool(policy.definite), bool(policy.expected_decrease(1.0) > 0)
+        (True, True)
     """
 
     k: Float[Array, "T m"]
@@ -43,6 +51,14 @@ def control_limited_policy(
     controls. Where some stage has no minimiser `definite` is False and the policy zero.
 
     Source: Tassa, Mansard and Todorov (2014), section III.
+
+    Example:
+        >>> lq, limit = jaxmpc.lq, 0.5 * jnp.ones((3, 1))
+        >>> costs = jnp.stack([jnp.eye(2)] * 4), jnp.ones((4, 2))
+        >>> lqr = lq.from_joint(*costs, jnp.ones((3, 1, 2)), None, jnp.ones(1))
+        >>> policy = lq.control_limited_policy(lqr, -limit, limit, jnp.zeros(1))
+        >>> print(policy.k[:, 0], policy.side[:, 0])  # all controls at their lower bounds
+        [-0.5 -0.5 -0.5] [-1 -1 -1]
     """
     problem = problem._replace(c=jnp.zeros_like(problem.c))
     proximal = jnp.diag(regularization)

@@ -26,7 +26,15 @@ class QFunction(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """The part of the recursion that does not depend on the affine terms q, r, c, x0."""
+    """The part of the recursion that does not depend on the affine terms q, r, c, x0.
+
+    Example:
+        >>> C, c = jnp.stack([jnp.eye(2)] * 4), jnp.zeros((4, 2))
+        >>> lqr = jaxmpc.lq.from_joint(C, c, jnp.ones((3, 1, 2)), None, jnp.ones(1))
+        >>> factor = jaxmpc.lq.factor(lqr)
+        >>> factor.K.shape, bool(factor.is_convex())
+        ((3, 1, 1), True)
+    """
 
     K: Float[Array, "T m n"]
     V: Float[Array, "T1 n n"]
@@ -40,7 +48,15 @@ class Factor(NamedTuple):
 
 
 class LQSolution(NamedTuple):
-    """The minimiser of an LQ problem, its costates and its policy u = feedforward + feedback x."""
+    """The minimiser of an LQ problem, its costates and its policy u = feedforward + feedback x.
+
+    Example:
+        >>> C, c = jnp.stack([jnp.eye(2)] * 4), jnp.zeros((4, 2))
+        >>> lqr = jaxmpc.lq.from_joint(C, c, jnp.ones((3, 1, 2)), None, jnp.ones(1))
+        >>> solution = jaxmpc.lq.solve(lqr)
+        >>> solution.states.shape, solution.feedback.shape
+        ((4, 1), (3, 1, 1))
+    """
 
     states: Float[Array, "T1 n"]
     controls: Float[Array, "T m"]

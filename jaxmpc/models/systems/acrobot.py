@@ -35,6 +35,12 @@ def acrobot(x: Float[Array, "4"], u: Float[Array, "1"], params: Params = None) -
     Source: Spong (1995); values of RobotZoo.jl (Jackson, Howell, 2020). RobotZoo has inertia2
     inside the bracket of mass2 in M12 and length2 for length1 in G; equal at its unit values,
     but only the form above conserves energy at others.
+
+    Example:
+        >>> hanging = jnp.array([-jnp.pi / 2, 0.0, 0.0, 0.0])
+        >>> rates = jaxmpc.models.acrobot(hanging, jnp.array([1.0]))
+        >>> print(rates[2:])
+        [-0.6  1.4]
     """
     x, u, p = arguments("acrobot", x, u, params, ACROBOT, (4, 1))
     theta1, theta2, w1, w2 = x

@@ -21,6 +21,10 @@ def bicycle(x: Float[Array, "4"], u: Float[Array, "2"], params: Params = None) -
 
     Source: Rajamani (2012), ch. 2; as in RobotZoo.jl (Jackson, Howell, 2020), whose slip angle
     beta has delta where Rajamani has tan(delta).
+
+    Example:
+        >>> print(jaxmpc.models.bicycle(jnp.zeros(4), jnp.array([2.0, 0.5])))  # straight on
+        [2.  0.  0.  0.5]
     """
     x, u, p = arguments("bicycle", x, u, params, BICYCLE, (4, 2))
     _, _, theta, delta = x

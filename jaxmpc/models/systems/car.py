@@ -20,6 +20,11 @@ def car(x: Float[Array, "4"], u: Float[Array, "2"], params: Params = None) -> Fl
     Differentiable in x, u and params where |f sin(w)| < d; a step beyond has no geometry: NaN.
 
     Source: Tassa, Mansard, Todorov (2014).
+
+    Example:
+        >>> x = jaxmpc.models.car(jnp.array([0.0, 0.0, 0.0, 1.0]), jnp.array([0.0, 2.0]))
+        >>> print(x)
+        [0.03 0.   0.   1.06]
     """
     x, u, p = arguments("car", x, u, params, CAR, (4, 2))
     px, py, theta, v = x

@@ -29,6 +29,11 @@ def cartpole(
 
     Source: Barto, Sutton, Anderson (1983), in the form of Amos, Jimenez, Sacks, Boots, Kolter
     (2018), the authors' code.
+
+    Example:
+        >>> upright = jaxmpc.models.cartpole_state(0.0, 0.0, 0.0)
+        >>> print(jaxmpc.models.cartpole(upright, jnp.array([1.1])))
+        [ 0.     0.054  1.     0.    -0.08 ]
     """
     x, u, p = arguments("cartpole", x, u, params, CARTPOLE, (5, 1))
     position, velocity, cos, sin, omega = x
@@ -55,7 +60,14 @@ def cartpole_state(
     theta: Float[ArrayLike, ""],
     angular_velocity: Float[ArrayLike, ""] = 0.0,
 ) -> Float[Array, "5"]:
-    """The state of `cartpole` from position [m], velocity [m/s], angle [rad] and rate [rad/s]."""
+    """The state of `cartpole` from position [m], velocity [m/s], angle [rad] and rate [rad/s].
+
+    Numbers, or arrays of one shape for a batch [5, ...]. Differentiable in all of them.
+
+    Example:
+        >>> print(jaxmpc.models.cartpole_state(0.5, 0.0, 0.0, 2.0))
+        [0.5 0.  1.  0.  2. ]
+    """
     entries = position, velocity, jnp.cos(theta), jnp.sin(theta), angular_velocity
     return jnp.stack(jnp.broadcast_arrays(*entries))
 
@@ -66,6 +78,13 @@ def cartpole_cost(x: Float[Array, "5"], u: Float[Array, "1"], t=None, params=Non
     q = (0.1, 0.1, 1, 1, 0.1, 0.001), p = (0, 0, -1, 0, 0, 0): half the weighted squared distance
     to the upright state at the origin, less 1/2. Learn q and p with `diagonal_cost`.
     Source: Amos et al. (2018).
+
+    Differentiable in x and u.
+
+    Example:
+        >>> upright = jaxmpc.models.cartpole_state(0.0, 0.0, 0.0)
+        >>> float(jaxmpc.models.cartpole_cost(upright, jnp.zeros(1)))
+        -0.5
     """
     return diagonal_cost(x, u, **CARTPOLE_COST)
 
@@ -84,6 +103,10 @@ def cartpole_acados(
     [m/s^2]. Differentiable in x, u and params.
 
     Source: Verschueren et al. (2022), the acados getting-started example.
+
+    Example:
+        >>> print(jaxmpc.models.cartpole_acados(jnp.zeros(4), jnp.array([1.0])))
+        [0.   0.   1.   1.25]
     """
     x, u, p = arguments("cartpole_acados", x, u, params, CARTPOLE_ACADOS, (4, 1))
     _, theta, v, omega = x

@@ -23,6 +23,11 @@ def chain(x: Float[Array, " n"], u: Float[Array, "3"], params: Params = None) ->
     were 0.
 
     Source: Wirsching, Bock, Diehl (2006), in the form of acados' chain_mass example.
+
+    Example:
+        >>> x = jnp.zeros(9).at[3].set(0.1).at[0].set(0.05)  # one free mass halfway to the end
+        >>> print(jaxmpc.models.chain(x, jnp.array([0.0, 0.0, 0.5]))[3:])
+        [ 0.    0.    0.5   0.    0.   -9.76]
     """
     masses, remainder = divmod(jnp.size(x) - 3, 6)
     if jnp.ndim(x) != 1 or remainder or masses < 1:

@@ -26,6 +26,11 @@ def pendulum(
     Differentiable in x, u and params.
 
     Source: Amos, Jimenez, Sacks, Boots, Kolter (2018), the authors' code.
+
+    Example:
+        >>> hanging = jaxmpc.models.pendulum_state(jnp.pi)
+        >>> round(float(jaxmpc.models.pendulum(hanging, jnp.array([1.0]))[2]), 3)  # 3 dt u
+        0.15
     """
     x, u, p = arguments("pendulum", x, u, params, PENDULUM, (3, 1))
     return _step(x, u, p, 3 * p.gravity / (2 * p.length) * x[1])
@@ -46,6 +51,12 @@ def pendulum_complex(
     Differentiable in x (away from that jump), u and params.
 
     Source: Amos, Jimenez, Sacks, Boots, Kolter (2018), the authors' code.
+
+    Example:
+        >>> gusty = {**jaxmpc.models.PENDULUM_COMPLEX, "wind": 0.1}
+        >>> upright = jaxmpc.models.pendulum_state(0.0)
+        >>> round(float(jaxmpc.models.pendulum_complex(upright, jnp.zeros(1), gusty)[2]), 3)
+        0.075
     """
     x, u, p = arguments("pendulum_complex", x, u, params, PENDULUM_COMPLEX, (3, 1))
     theta = angle(x[0], x[1])
@@ -63,7 +74,14 @@ def _step(x, u, p, swing):
 def pendulum_state(
     theta: Float[ArrayLike, ""], velocity: Float[ArrayLike, ""] = 0.0
 ) -> Float[Array, "3"]:
-    """The state (cos theta, sin theta, velocity) of an angle [rad], 0 upright, and its rate."""
+    """The state (cos theta, sin theta, velocity) of an angle [rad], 0 upright, and its rate.
+
+    Numbers, or arrays of one shape for a batch [3, ...]. Differentiable in both.
+
+    Example:
+        >>> print(jaxmpc.models.pendulum_state(0.0, 1.5))
+        [1.  0.  1.5]
+    """
     return jnp.stack(jnp.broadcast_arrays(jnp.cos(theta), jnp.sin(theta), velocity))
 
 
@@ -72,5 +90,11 @@ def pendulum_cost(x: Float[Array, "3"], u: Float[Array, "1"], t=None, params=Non
 
     q = (1, 1, 0.1, 0.001), p = (-1, 0, 0, 0): half the squared distance to the upright state,
     less 1/2. Learn q and p with `diagonal_cost`. Source: Amos et al. (2018).
+
+    Differentiable in x and u.
+
+    Example:
+        >>> float(jaxmpc.models.pendulum_cost(jaxmpc.models.pendulum_state(0.0), jnp.zeros(1)))
+        -0.5
     """
     return diagonal_cost(x, u, **PENDULUM_COST)

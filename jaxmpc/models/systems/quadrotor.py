@@ -32,6 +32,11 @@ def planar_quadrotor(
     arm_length r [m], gravity g [m/s^2]. Differentiable in x, u and params.
 
     Source: Tedrake (2023), Underactuated Robotics, ch. 3.
+
+    Example:
+        >>> hover = jnp.full(2, 0.486 * 9.81 / 2)
+        >>> bool(jnp.allclose(jaxmpc.models.planar_quadrotor(jnp.zeros(6), hover), 0.0, atol=1e-5))
+        True
     """
     x, u, p = arguments("planar_quadrotor", x, u, params, PLANAR_QUADROTOR, (6, 2))
     phi = x[2]
@@ -62,6 +67,12 @@ def quadrotor(
     Differentiable in x, u and params.
 
     Source: Mellinger, Michael, Kumar (2012); values of RobotZoo.jl (Jackson, Howell, 2020).
+
+    Example:
+        >>> x = jaxmpc.models.quadrotor_state(jnp.zeros(3))
+        >>> hover = jnp.full(4, 0.5 * 9.81 / 4)
+        >>> bool(jnp.allclose(jaxmpc.models.quadrotor(x, hover), 0.0, atol=1e-5))
+        True
     """
     state, u, p = arguments("quadrotor", x, u, params, QUADROTOR, (13, 4))
     w, x, y, z = state[3:7]
@@ -90,7 +101,14 @@ def quadrotor(
 
 
 def quadrotor_state(position: Float[ArrayLike, "3"]) -> Float[Array, "13"]:
-    """The level state at rest at a position [m]."""
+    """The level state at rest at a position [m].
+
+    Differentiable in the position.
+
+    Example:
+        >>> print(jaxmpc.models.quadrotor_state(jnp.array([1.0, 2.0, 3.0]))[:7])
+        [1. 2. 3. 1. 0. 0. 0.]
+    """
     position = jnp.asarray(position)
     position = position.astype(jnp.result_type(position, float))
     level = jnp.ones_like(position, shape=(1,))

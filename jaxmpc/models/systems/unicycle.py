@@ -19,6 +19,10 @@ def unicycle(
     `params` is there so that it is called like the others. Differentiable in x and u.
 
     Source: Dubins (1957); e.g. LaValle, Planning Algorithms (2006), section 13.1.
+
+    Example:
+        >>> print(jaxmpc.models.unicycle(jnp.zeros(3), jnp.array([1.0, 0.5])))
+        [1.  0.  0.5]
     """
     x, u, _ = arguments("unicycle", x, u, params, UNICYCLE, (3, 2))
     theta = x[2]

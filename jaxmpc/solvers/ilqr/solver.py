@@ -87,6 +87,11 @@ class ILQR(Configuration):
 
     Sources: Tassa, Mansard and Todorov (2014), 'Control-limited differential dynamic
     programming'; Dunn and Bertsekas (1989) for Newton's method by stages.
+
+    Example:
+        >>> found = jaxmpc.solve(problem, x0, params, solver=jaxmpc.ILQR())
+        >>> bool(found.converged), bool(abs(found.cost - solution.cost) < 1e-4)
+        (True, True)
     """
 
     max_iterations: int = number(default=500)

@@ -63,14 +63,17 @@ class InteriorPoint(Configuration):
         barrier: the barrier parameter to stop at, in units of cost. Zero: the solution. Positive:
             the point of the central path where distance times multiplier of each inequality is
             `barrier`, which is smooth in all that the problem depends on.
-        riccati: the recursion, "sequential" in time, "parallel" by associative scans, or "auto":
-            the one that was measured to be faster at these sizes on this device.
+        riccati: "sequential" in time, "parallel" (associative scans), or "auto": what was faster.
         verbose: print a table of iterations; compiled out otherwise.
 
     Sources: Waechter and Biegler (2006), 'On the implementation of an interior-point filter
     line-search algorithm for large-scale nonlinear programming'; Rao, Wright and Rawlings (1998)
     for the Riccati recursion inside of an interior point; Ulbrich (2004) for the Lagrangian in the
     filter.
+
+    Example:
+        >>> bool(jaxmpc.solve(problem, x0, params, solver=jaxmpc.InteriorPoint()).converged)
+        True
     """
 
     max_iterations: int = number(default=500)

@@ -54,6 +54,12 @@ class CEM(Sampler):
     Sources: Rubinstein (1999); Pinneri, Sawant, Blaes, Achterhold, Stueckler, Rolinek and Martius
     (2020), 'Sample-efficient cross-entropy method for real-time planning', for colours, kept
     elites and the decay.
+
+    Example:
+        >>> solver = jaxmpc.CEM(samples=64, elites=8, iterations=5)
+        >>> found = jaxmpc.solve(problem, x0, params, solver=solver, key=jax.random.key(0))
+        >>> jaxmpc.Status(int(found.status)).name, bool(found.cost < 1.1 * solution.cost)
+        ('sampled', True)
     """
 
     samples: int = 256
@@ -154,6 +160,12 @@ class ICEM(CEM):
     `CEM` with other defaults; see there.
 
     Source: Pinneri et al. (2020).
+
+    Example:
+        >>> solver = jaxmpc.ICEM(samples=64, elites=8, iterations=5)
+        >>> found = jaxmpc.solve(problem, x0, params, solver=solver, key=jax.random.key(0))
+        >>> jaxmpc.Status(int(found.status)).name, bool(found.cost < 1.1 * solution.cost)
+        ('sampled', True)
     """
 
     color: float = 2.0

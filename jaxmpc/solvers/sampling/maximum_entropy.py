@@ -66,6 +66,12 @@ class MaximumEntropy(Sampler):
 
     Sources: So, Wang and Theodorou (2022), 'Maximum entropy differential dynamic programming';
     Levine and Koltun (2013) for the policy.
+
+    Example:
+        >>> solver = jaxmpc.MaximumEntropy(samples=8, iterations=5)
+        >>> found = jaxmpc.solve(problem, x0, params, solver=solver, key=jax.random.key(0))
+        >>> jaxmpc.Status(int(found.status)).name, bool(found.cost < 1.1 * solution.cost)
+        ('sampled', True)
     """
 
     samples: int = 32

@@ -46,6 +46,12 @@ class MPPI(Sampler):
 
     Source: Williams, Wagener, Goldfain, Drews, Rehg, Boots and Theodorou (2017), 'Information
     theoretic MPC for model-based reinforcement learning'.
+
+    Example:
+        >>> solver = jaxmpc.MPPI(samples=64, iterations=5)
+        >>> found = jaxmpc.solve(problem, x0, params, solver=solver, key=jax.random.key(0))
+        >>> jaxmpc.Status(int(found.status)).name, bool(found.cost < 1.1 * solution.cost)
+        ('sampled', True)
     """
 
     samples: int = 256

@@ -95,14 +95,16 @@ class SQP(Configuration):
         max_iterations: the limit on iterations.
         tolerance: on the scaled KKT residual at the returned point; by default 1e-8 in float64
             and 1e-4 in float32. What stalls in rounding within ten times that is a solution too.
-        hessian: "exact" is the Lagrangian's; "gauss_newton" leaves out the dynamics' curvature:
-            cheaper iterations, but more of them.
-        riccati: the recursion, "sequential" in time, "parallel" by associative scans, or "auto":
-            the one that was measured to be faster at these sizes on this device.
+        hessian: "exact", or "gauss_newton", without the dynamics' curvature: cheaper, more of them.
+        riccati: "sequential" in time, "parallel" (associative scans), or "auto": what was faster.
         verbose: print a table of iterations; compiled out otherwise.
 
     Sources: Bock and Plitt (1984) for multiple shooting; Fletcher and Leyffer (2002) for the
     filter, Ulbrich (2004) for the Lagrangian in it; Judice and Pires (1994) for the active set.
+
+    Example:
+        >>> int(jaxmpc.solve(problem, x0, params, solver=jaxmpc.SQP()).iterations)  # an LQ problem
+        1
     """
 
     max_iterations: int = number(default=500)
