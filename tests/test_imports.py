@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "jaxmpc"
 # The rooms, files or folders, from the ground up. A module imports its own room and those of the
 # lines before it, so that `batching` and `lq` know nothing of nonlinear problems and solvers.
 FLOORS = [
-    ["checks", "compilation", "trees"],
+    ["checks", "compilation", "presentation", "trees"],
     ["batching", "spaces"],
     ["lq.small_linalg"],
     ["lq.problem", "lq.rows"],
@@ -35,6 +35,7 @@ FLOORS = [
     ["batch", "control", "description", "diagnosis"],
     ["learning"],
     ["interop", "plot"],
+    ["demos"],
     ["__main__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -91,7 +92,7 @@ def test_imports_run_one_way(path):
 
 def test_only_the_fitting_loop_knows_optax():
     users = {p.relative_to(ROOT).as_posix() for p in FILES if "optax" in str(imported(p))}
-    assert users <= {"learning/fitting.py", "__main__.py"}
+    assert users <= {"learning/fitting.py", "demos/learning.py", "demos/paper.py"}
 
 
 SILENT = """

@@ -460,9 +460,9 @@ def test_bad_arguments_are_named(change, error, message):
 
 def test_history_is_drawn(tmp_path):
     plot.require_matplotlib().switch_backend("Agg")
-    figure = plot.plot_history(five_epochs().history)
-    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [5, 5]
-    figure.savefig(tmp_path / "history.png")
+    losses, _ = plot.plot_history(five_epochs().history)
+    assert [len(line.get_xdata()) for line in losses.lines] == [5, 5]
+    losses.figure.savefig(tmp_path / "history.png")
 
 
 def test_constrained_problems_are_learned_through_too():
