@@ -40,7 +40,7 @@ def plot_timing(report: TimingReport, *, bins: int = 60, axes: Any = None) -> An
         text = f"deadline {1e3 * report.deadline:.3g} ms, {report.missed} missed"
         axis.axvline(1e3 * report.deadline, color=LOUD, lw=2.4, label=text)
     axis.set(xscale="log", yscale="log", xlabel="time of a step [ms]", ylabel="steps")
-    for formatted in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
-        formatted("{x:g}")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
     axis.legend(frameon=False, fontsize="small")
     return axis

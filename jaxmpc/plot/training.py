@@ -47,6 +47,7 @@ def plot_history(history: History, *, axes: Any = None) -> np.ndarray:
     above.set_ylabel("mean loss")
     above.legend(frameon=False)
     below.set(xlabel="epoch", ylabel="not solved")
+    below.set_ylim(0, max(1.0, 1.05 * below.get_ylim()[1]))  # counts, which are often all zero
     for axis in axes:
         tidy(axis)
     return axes

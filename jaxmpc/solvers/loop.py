@@ -53,7 +53,8 @@ class Solver(Protocol):
     returns is differentiated by the KKT conditions at the returned point. The driver counts the
     steps and holds the limit. A state in which a scalar is NaN (its cost, say, or how far it moved)
     ends as `non_finite`: what is not known yet is better inf. A solver that cannot solve a problem
-    says so in `init`, by a ValueError.
+    says so in `init`, by a ValueError. Scalars `step_size`, `weight` and `barrier` of a state are
+    what `jaxmpc.convergence` records besides the residuals.
 
     Attributes:
         max_iterations: how many steps may be taken; an int, or an array of one.
