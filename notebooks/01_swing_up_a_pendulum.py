@@ -124,10 +124,12 @@ panels[0].figure.set_size_inches(7.5, 4.5)
 # %% [markdown]
 # ## How do I know that it worked?
 #
-# The solver improves its plan until no small change would improve it further. It then says
-# `converged`, and shows by how much that is not quite true (the *stationarity*: how fast the cost
-# still falls in the best direction). If it was stopped before, it says so too. Always look at the
-# **status** before you use the answer:
+# The solver improves its plan until the slope of the cost is zero. It then says `converged`, and
+# shows by how much that is not quite true (the *stationarity*: how fast the cost still falls in the
+# best direction). If it was stopped before, it says so too. Always look at the **status** before
+# you use the answer. (`SQP` is the solver that `solve` picks here. *KKT residual* is how far the
+# conditions of a minimum are from met, [lesson 4](04_gradient_of_a_solution.ipynb); *feasibility*
+# and *complementarity* are about constraints, [lesson 6](06_obstacles_and_limits.ipynb).)
 
 # %%
 print(jaxmpc.describe(solution))
@@ -153,8 +155,9 @@ assert lazy.cost > solution.cost
 
 # %% [markdown]
 # This is why there was a gentle push to start from: `controls=` is the **initial guess**. The
-# solvers here are *local*: they find a **local minimum**, a plan that is better than all that are
-# near it, and which one that is depends on the guess.
+# solvers here are *local*: they stop where the slope is zero. Mostly that is a **local minimum**, a
+# plan that is better than all that are near it; hanging still is a *saddle*, which any small push
+# leaves ([lesson 10](10_when_it_fails.ipynb)). Where they stop depends on the guess.
 #
 # ## How do I use a plan when reality differs?
 #
@@ -251,6 +254,6 @@ _ = axes[1].set_xlabel("time [s]")
 # - [Lesson 2](02_how_ilqr_works.ipynb) opens the solver: what happens in one iteration.
 # - [Lesson 3](03_a_thousand_starts.ipynb) solves from a thousand states at once.
 # - [Lesson 7](07_in_the_loop.ipynb) closes the loop: it plans again at every sample.
-# - In the README: "Quick start" and "The options that matter".
+# - README's [quick start](../README.md#quick-start), and the guide [options](guides/options.md).
 # - Kelly (2017), *An introduction to trajectory optimization: how to do your own direct
 #   collocation*, a tutorial of the wider field.

@@ -381,11 +381,11 @@ assert len(automatic) < len(library)
 #     _, _, k, K, _ = backward(x, u)
 #     x, u = rollout(x, u, k, K, 1.0)
 #     costs.append(float(cost(x, u)))
-# print(np.round(costs[:10], 1))
+# print(np.round(costs[:10], 1), "at last", round(costs[-1], 1))
 # assert costs[1] > costs[0]
 # ```
-# The cost rises. Whatever comes after that is luck: only a cost that falls in every iteration
-# cannot wander about forever.
+# The cost rises and falls and rises again, up to 263, and then the method arrives all the same. That
+# is luck: only a cost that falls in every iteration cannot wander about forever.
 #
 # </details>
 #
@@ -469,8 +469,8 @@ assert len(automatic) < len(library)
 # - [Lesson 3](03_a_thousand_starts.ipynb): such a solver is an ordinary JAX function, so it can
 #   work on a thousand problems at once.
 # - [Lesson 6](06_obstacles_and_limits.ipynb): limits on states, and obstacles, for which other
-#   solvers are made. `solve` picks one by itself; the README's "The options that matter" lists
-#   them, "Own the loop" has `initialize`, `step` and `finalize`.
+#   solvers are made. `solve` picks one by itself; the guide [options](guides/options.md) lists
+#   them, [own the loop](guides/own_the_loop.md) has `initialize`, `step` and `finalize`.
 # - Li and Todorov (2004), *Iterative linear quadratic regulator design for nonlinear biological
 #   movement systems*; Tassa, Mansard and Todorov (2014), *Control-limited differential dynamic
 #   programming*.

@@ -78,8 +78,9 @@ _ = axes[0].set_ylabel("speed at the start [rad/s]")
 # %% [markdown]
 # Each of the thousand points is a start, and its colour on the left is what the plan from there
 # costs. Along the light bands the rod's own swing carries it to the top, straight or through the
-# bottom. The two dark points at the sides hang still, and stay so after no iteration at all: that
-# is the trap of lesson 1.
+# bottom. The two dark points at the sides of the left picture hang still, and stay so after no
+# iteration at all: that is the trap of lesson 1. Single points unlike their neighbours are other
+# local minima.
 #
 # ## How do I solve from many states at once?
 #
@@ -148,7 +149,8 @@ for name, (first, later) in figures.items():
 
 # %% [markdown]
 # (`solve_batch` had been compiled already, for the picture; so its first call is like the others.)
-# The plans are the same, and the time is not. And this is the second mistake, made on purpose:
+# The plans are the same, and the time is not. The ratio is larger than that of the iterations,
+# which explain only a part. And this is the second mistake, made on purpose:
 
 # %%
 start = time.perf_counter()
@@ -166,9 +168,9 @@ assert same.mean() > 0.98
 #
 # A program of such small matrices uses one core. The first cell told JAX to see two *devices* in
 # this CPU. A **mesh** is a set of devices with names for its axes; `solve_batch` spreads the starts
-# over it. The devices do not speak with each other until all is done, so two take half the time,
-# where each has a core to itself (on a busy machine they gain less, or nothing). With GPUs or
-# several machines it is the same call.
+# over it. The devices do not speak with each other until all is done, so two take *up to* half the
+# time off, where each has a core to itself. On a busy machine they gain nothing, and can even be
+# slower: look at the figures that you get. With GPUs or several machines it is the same call.
 
 # %%
 auto = jax.sharding.AxisType.Auto
@@ -211,7 +213,7 @@ assert readings(with_length, 1.3) == 0
 # %% [markdown]
 # So make a `Problem` once, outside of the loop, and keep shapes fixed (pad a batch rather than let
 # it shrink). In a `jit` of your own, hand over `jaxmpc.compiler_options()` as above: compilation
-# takes about half as long.
+# takes about half as long ([measured](guides/compile_time.md)).
 #
 # ## How do I keep compiled programs on the disk?
 #
@@ -253,7 +255,7 @@ print(f"with a full one: {read:.1f} s to read the code, {loaded:.1f} s to find t
 #
 # </details>
 #
-# **2.** A thousand rods of different lengths hang still. Plan for all of them with one call.
+# **2.** A thousand rods of different lengths hang, moving at 0.5 rad/s. Plan for all with one call.
 # (`params_axes` says which params have a value for each element.) Do longer rods cost more?
 #
 # <details><summary>Answer</summary>
@@ -277,8 +279,10 @@ print(f"with a full one: {read:.1f} s to read the code, {loaded:.1f} s to find t
 # ## What to read next
 #
 # - [Lesson 4](04_gradient_of_a_solution.ipynb) differentiates a solution. All that is said here
-#   holds for gradients too: `jax.grad` of a function of `solve_batch(...)` costs little more.
+#   holds for gradients too: `jax.grad` of a function of `solve_batch(...)` costs little more
+#   ([measured](../bench/README.md#beside-the-peers)).
 # - [Lesson 11](11_without_derivatives.ipynb) uses many rollouts at once for *one* problem.
-# - In the README: "Many problems" (several machines), "Compile time".
+# - The guides [many problems](guides/batches.md), also on several machines, and [compile
+#   time](guides/compile_time.md).
 # - Frostig, Johnson and Leary (2018), *Compiling machine learning programs via high-level tracing*:
 #   what `jit` does.

@@ -133,7 +133,7 @@ _ = axis.legend(loc="upper right", frameon=False)
 print(jaxmpc.describe(around))
 
 # %% [markdown]
-# *Stationarity* is how much the cost could still fall in the best direction. *Feasibility* is the
+# *Stationarity* is how fast the cost still falls in the best direction. *Feasibility* is the
 # largest violation of any constraint. *Complementarity* is about inequalities: each is either at
 # its limit, or has no influence on the plan; the number says how far from that it is. All are
 # scaled by the sizes that the problem itself has, so that metres or millimetres make no difference,
@@ -185,7 +185,8 @@ say(jaxmpc.diagnose(weak, start, ball, failed))
 
 # %% [markdown]
 # It has solved the problem once more, with the terminal equality **soft**: it may be violated, at a
-# price. And there is a plan then, so the other constraints can be met.
+# price. And there is a plan then, so the other constraints can be met. (It misses by more in this
+# row, since now all the others hold; the point above also violated another one.)
 #
 # One caution. The solver looks for feasible points as it looks for everything: nearby. If
 # constraints are not convex (a ball is not), `infeasible` means that it got stuck where the
@@ -318,22 +319,25 @@ for axis, limits in zip(axes, ((-TILT, TILT), (0.0, MOST)), strict=True):
 #
 # ```python
 # lifting = dataclasses.replace(hard, control_bounds=(-HOVER, 2.7 - HOVER))
+# found = {}
 # for radius in (0.6, 0.8, 1.0, 1.2):
 #     tried = jaxmpc.solve(lifting, start, {"radius": radius})
-#     print(radius, jaxmpc.Status(int(tried.status)).name)
-#     if radius == 0.6:
-#         assert tried.converged
+#     found[radius] = jaxmpc.Status(int(tried.status)).name
+# largest = max(radius for radius, status in found.items() if status == "converged")
+# print(found, "so at least", largest, "m")
+# assert found[0.6] == "converged"
 # ```
-# Read the statuses with care: where none is `converged`, another guess might still find a plan.
+# At least as large as the largest that says `converged`; beyond it another guess might still find a
+# plan.
 #
 # </details>
 #
 # ## What to read next
 #
 # [Lesson 7](07_in_the_loop.ipynb) puts such plans into a control loop, where limits meet
-# disturbances. [Lesson 10](10_when_it_fails.ipynb) is what to read when a solve fails. In the
-# README, "Quick start" has the shortest problem with constraints, and "The options that matter" the
-# solvers for them.
+# disturbances. [Lesson 10](10_when_it_fails.ipynb) is what to read when a solve fails. README's
+# [quick start](../README.md#quick-start) has the shortest problem with constraints, the guide
+# [options](guides/options.md) the solvers for them.
 #
 # E. C. Kerrigan and J. M. Maciejowski (2000), *Soft constraints and exact penalty functions in
 # model predictive control*; J. T. Betts (2010), *Practical Methods for Optimal Control and

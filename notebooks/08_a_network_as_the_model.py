@@ -17,6 +17,8 @@
 # The rod of [lesson 1](01_swing_up_a_pendulum.ipynb) again, but its joint rubs, and nobody has an
 # equation for that. There is a log of what the rod did under some random torques. Can one plan
 # with a network that was fitted to the log?
+#
+# (Equinox is for neural networks in JAX, diffrax for differential equations, Optax for optimisers.)
 
 # %%
 import functools
@@ -145,9 +147,9 @@ axis.set(xlabel="speed when hanging [rad/s]", ylabel="friction [rad/s²]")
 _ = axis.legend(frameon=False)
 
 # %% [markdown]
-# Right on the whole, and wrong in a detail: at rest, dry friction jumps, and the network goes
-# through smoothly. A swing-up does not rest for long, so it does not matter here. For a robot that
-# creeps it would.
+# Right in size, not in shape: the true friction rises steeply within 0.3 rad/s of rest and bends
+# upwards at high speeds; the network draws nearly a straight line through. For this swing-up that
+# is enough. For a robot that creeps it would not be.
 #
 # ## How to learn a wind
 #
@@ -396,6 +398,7 @@ assert abs(slope / difference - 1) < 1e-4
 #
 # [Lesson 9](09_your_own_robot.ipynb): the model comes from a file, and touches things.
 #
-# In the README: *Networks as dynamics* and the table of the wind. Shi and others (2019), *Neural
-# Lander: stable drone landing control using learned dynamics*; Kidger (2021), *On Neural
+# The guide [learning](guides/learning.md#networks-as-dynamics), and the
+# [benchmarks](../bench/README.md#the-2018-paper-and-a-wind) of the wind. Shi and others (2019),
+# *Neural Lander: stable drone landing control using learned dynamics*; Kidger (2021), *On Neural
 # Differential Equations*, on how diffrax differentiates.

@@ -214,7 +214,7 @@ print(jaxmpc.describe(still))
 # Try it out. A **sampling** solver draws random forces, simulates all of them, keeps the best few,
 # and draws again around those. It needs no derivative, only luck and many simulations: `ICEM`, the
 # improved cross-entropy method. `Chain` gives its plan to another solver, here the one with
-# derivatives, for 30 iterations: now that finger and puck touch, they are no longer zero.
+# derivatives, for 30 iterations: where finger and puck touch, derivatives are no longer zero.
 
 # %%
 sampler = jaxmpc.ICEM(samples=64, elites=8, iterations=8, noise=0.7)
@@ -245,11 +245,11 @@ _ = axes[1].set(xlabel="time [s]", ylabel="force [N]")
 
 # %% [markdown]
 # A sampled plan ends with the status `sampled`: it is the best that was seen, and nobody knows how
-# far from the best there is. And derivatives do not converge from there, though they had a good
-# plan to begin with. The moment of the impact moves with every change of the forces, and the
-# derivative at one plan says little of what happens at the next. Where a thing bounces or tumbles
-# it is worse still. So: samples for finding a contact, derivatives for smooth motion, and always
-# look at the status.
+# far from the best there is. And derivatives had not converged from there after 30 iterations,
+# though they had a good plan to begin with. The moment of the impact moves with every change of the
+# forces, and the derivative at one plan says little of what happens at the next. Where a thing
+# bounces or tumbles it is worse still. So: samples for finding a contact, derivatives for smooth
+# motion, and always look at the status.
 #
 # ## How to make a controller of it
 #
@@ -306,6 +306,7 @@ _ = axes[1].set(xlabel="time [s]", ylabel="force [N]")
 # [Lesson 11](11_without_derivatives.ipynb) is about solvers that sample; [lesson
 # 10](10_when_it_fails.ipynb) about what to do when none of this works.
 #
-# In the README: *MuJoCo and Gymnasium*, with hoppers and a humanoid, and *Angles and attitudes*.
+# The guides [simulators](guides/simulators.md) and [spaces](guides/spaces.md); a hopper and a
+# humanoid are among the [benchmarks](../bench/README.md#robots).
 # Todorov, Erez and Tassa (2012), *MuJoCo: a physics engine for model-based control*; Pinneri and
 # others (2020), *Sample-efficient cross-entropy method for real-time planning*.

@@ -86,18 +86,19 @@ _ = axis.legend(frameon=False)
 #
 # The status leads to the section:
 #
-# - `converged`, and yet wrong: [nothing moves](#converged-but-nothing-moves),
-#   [another local minimum](#it-is-in-another-local-minimum),
-#   [a large constant](#converged-at-once-a-large-constant-in-the-cost),
-#   [it jumps through the wall](#it-jumps-through-the-wall).
-# - `max_iterations`: [it needs more](#max_iterations-it-needs-more),
-#   [a corner](#max_iterations-however-many-a-cost-with-a-corner).
+# - `converged`, and yet wrong: [nothing moves](#converged,-but-nothing-moves),
+#   [another local minimum](#It-is-in-another-local-minimum),
+#   [a large constant](#converged-at-once:-a-large-constant-in-the-cost),
+#   [float32 stops early](#float32-stops-early),
+#   [it jumps through the wall](#It-jumps-through-the-wall).
+# - `max_iterations`: [it needs more](#max_iterations:-it-needs-more),
+#   [a corner](#max_iterations,-however-many:-a-cost-with-a-corner).
 # - `line_search_failed`, `regularization_limit`: the same corner,
-#   [a long horizon](#the-horizon-is-too-long), [float32](#float32-stops-early).
-# - `non_finite`: [which function, which stage](#non_finite-which-function-which-stage).
-# - `infeasible`: [although it is not](#infeasible-although-it-is-not), and
+#   [a long horizon](#The-horizon-is-too-long).
+# - `non_finite`: [which function, which stage](#non_finite:-which-function,-which-stage).
+# - `infeasible`: [although it is not](#infeasible,-although-it-is-not), and
 #   [lesson 6](06_obstacles_and_limits.ipynb) where it is.
-# - `unbounded`: [the cost falls without limit](#unbounded-the-cost-falls-without-limit).
+# - `unbounded`: [the cost falls without limit](#unbounded:-the-cost-falls-without-limit).
 #
 # ## `converged`, but nothing moves
 #
@@ -137,7 +138,7 @@ for push, plan in zip(pushes, plans, strict=True):
 # rod back; the second lets it go on over the other side.
 # **Cure.** Several guesses, and the cheapest plan that converged; [lesson
 # 3](03_a_thousand_starts.ipynb) does it in one call. Where no guess comes to mind, `ICEM` samples
-# some (README, "Sampling").
+# some ([guide](guides/sampling.md)).
 
 # %%
 best = min((plan for plan in plans if plan.converged), key=lambda plan: float(plan.cost))
@@ -167,7 +168,8 @@ assert continued.converged
 # %% [markdown]
 # The picture is typical. At first the residual does not fall, or rises: the solver leaves the
 # saddle. Once it is near a minimum each iteration doubles the number of right digits. A residual
-# that crawls along, hundreds of iterations, is another illness: read the next but one.
+# that crawls along, hundreds of iterations, is another illness: see [a
+# corner](#max_iterations,-however-many:-a-cost-with-a-corner).
 #
 # ## The horizon is too long
 #
@@ -200,8 +202,7 @@ assert not lost.converged
 # ## `non_finite`: which function, which stage
 #
 # A mass on a line. Its cost is the distance to the origin, $\sqrt{x^2 + r^2}$, which with $r = 0$
-# is
-# $|x|$. It starts at the origin.
+# is $|x|$. It starts at the origin.
 
 # %%
 
@@ -226,7 +227,8 @@ broken = jaxmpc.solve(mass, origin, sharp)
 say(jaxmpc.diagnose(mass, origin, sharp, broken))
 
 # %% [markdown]
-# **Cause.** The value is fine: $\sqrt 0 = 0$. Its slope is infinite. The same happens with
+# **Cause.** The value is fine: $\sqrt 0 = 0$. Its slope is infinite. (The file named is this
+# notebook's cell.) The same happens with
 # `jnp.linalg.norm`, `arccos` at 1, `log` and divisions at 0, powers below 2.
 # **Cure.** Round the function off where it has no derivative, as the sentence says.
 

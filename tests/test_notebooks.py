@@ -78,6 +78,9 @@ def test_it_has_the_parts_of_a_lesson(script):
     assert kinds & {"image/png", "text/html"}, "a picture within the first screen"
     for link in re.findall(r"\]\(([^)#:]+)[)#]", "".join(texts(script))):
         assert (script.parent / link).exists(), link
+    headings = re.findall(r"^#+ (.*)$", "\n".join(texts(script)), flags=re.MULTILINE)
+    anchors = {heading.strip().replace("`", "").replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", "".join(texts(script)))) <= anchors
 
 
 def test_one_lesson_through_a_kernel():
