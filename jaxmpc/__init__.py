@@ -1,6 +1,7 @@
 """Differentiable trajectory optimisation in JAX."""
 
 import typing
+from importlib.metadata import version as _version
 
 from jaxmpc import (
     control as control,
@@ -71,5 +72,7 @@ from jaxmpc.solving import (
 
 if typing.TYPE_CHECKING:
     from jaxmpc import plot as plot
+
+__version__ = _version("jaxmpc")
 
 present(__name__, on_demand=("plot",))

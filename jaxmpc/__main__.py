@@ -7,6 +7,7 @@ python -m jaxmpc NAME       one of them
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -72,5 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _run() -> int:
+    try:
+        return main()
+    except BrokenPipeError:  # whoever read (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run())

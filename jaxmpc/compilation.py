@@ -90,7 +90,7 @@ def compiled(
 
 def _announce(words: str):
     """Say what is being compiled, unless that ends soon."""
-    text = "jaxmpc: compiling %s. Once for each program: see README, 'Compile time'."
+    text = "jaxmpc: compiling %s, once (README, 'Compile time')"
     timer = threading.Timer(_PATIENCE, _LOGGER.warning, (text, words))
     timer.daemon = True
     timer.start()

@@ -63,8 +63,9 @@ def _describe_one(solution: Solution) -> str:
         f"  feasibility     {float(residuals.feasibility):.2e}  (scaled)",
         f"  complementarity {float(residuals.complementarity):.2e}  (scaled)",
         f"  tolerance       {float(solution.tolerance):.2e}{rounded}",
-        f"  active bounds   {at_bound} of {horizon} x {m} controls",
     ]
+    if status == Status.converged:  # elsewhere multipliers say little
+        lines.append(f"  active bounds   {at_bound} of {horizon} x {m} controls")
     word = "slack" if status == Status.converged else "violated"
     lines += [f"  {word:<15} {text}" for text in _violated(solution)]
     return "\n".join(lines)

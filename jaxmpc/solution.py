@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmpc.presentation.ending import ending
 from jaxmpc.presentation.html import solution_html
 from jaxmpc.presentation.status import Status as Status
 from jaxmpc.problem.kinds import KINDS
@@ -199,6 +200,11 @@ class Solution:
     residuals: Residuals
     tolerance: Float[Array, "*b"]
     scales: Scales
+
+    def __repr__(self) -> str:
+        """Shapes, and how it ended where that is known: `jaxmpc.describe` says more."""
+        states, controls = (getattr(part, "shape", "?") for part in (self.states, self.controls))
+        return f"Solution({ending(self)}states {states}, controls {controls})"
 
     @property
     def converged(self) -> Bool[Array, "*b"]:

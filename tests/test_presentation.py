@@ -44,6 +44,8 @@ def test_dir_shows_what_a_file_defines(name):
     module = importlib.import_module(f"jaxmpc.{name}")
     body = ast.parse(Path(module.__file__).read_text()).body
     defined = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+    defined += [one.name for node in imports for one in node.names if one.asname == one.name]
     assert dir(module) == sorted(one for one in defined if not one.startswith("_"))
     assert dir(module) == module.__all__
 
@@ -181,3 +183,18 @@ def test_where_there_are_no_numbers_a_notebook_shows_the_words():
     assert traced == [True]
     shapes = jax.eval_shape(solve, X0)
     assert shapes._repr_html_() is None
+
+
+def test_a_solution_is_printed_in_a_line():
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x + u, lambda x, u, t, p: u @ u, horizon=3, control_dim=2
+    )
+    one = jaxmpc.solve(problem, jnp.zeros(2))
+    assert repr(one) == (
+        "Solution(converged, cost 0, 0 iterations, states (4, 2), controls (3, 2))"
+    )
+    batch = jaxmpc.solve_batch(problem, jnp.zeros((5, 2)))
+    assert repr(batch).startswith("Solution(5 of 5 converged, states (5, 4, 2)")
+    shapes = jax.eval_shape(lambda x0: jaxmpc.solve(problem, x0), jnp.zeros(2))
+    assert repr(shapes) == "Solution(states (4, 2), controls (3, 2))"
+    assert repr(jax.tree.map(lambda leaf: None, one)) == "Solution(states ?, controls ?)"

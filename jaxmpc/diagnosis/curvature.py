@@ -132,9 +132,14 @@ def _negative(case: Case, negative: list[Direction]) -> str:
     solver = "InteriorPoint" if case.problem.has_general_constraints else "ILQR"
     gradient = float(case.solution.residuals.stationarity)
     saddle = gradient <= 1e3 * float(case.solution.tolerance)
-    what = "a saddle, not a minimum" if saddle else "where Newton's model has no minimum"
+    beside = one_digit(0.1 * float(np.min(np.asarray(case.solution.scales.controls))))
+    if saddle:  # from which no solver starts by itself
+        what = "a saddle, not a minimum"
+        cure = f"Start beside it: controls=solution.controls + {beside} (or minus that)."
+    else:
+        what = "where Newton's model has no minimum"
+        cure = f'Start from another guess, or try {solver}(hessian="gauss_newton").'
     return (
         f"The curvature along {_named(worst.controls)} is negative at stage {worst.stage} "
-        f"({worst.curvature:.2g} in units of the scales): the returned point is {what}. Start "
-        f'from another guess (controls= or states=), or try {solver}(hessian="gauss_newton").'
+        f"({worst.curvature:.2g} in units of the scales): the returned point is {what}. {cure}"
     )

@@ -40,8 +40,10 @@ def plot_phase(
         )
     n = values.shape[-1]
     for name, entry in (("i", i), ("j", j)):
-        if not -n <= entry < n:
-            raise ValueError(f"plot_phase: {name} must be an entry of the {n} states, got {entry}.")
+        if not isinstance(entry, int) or not -n <= entry < n:
+            raise ValueError(
+                f"plot_phase: {name} must be the number of one of the {n} states, got {entry!r}."
+            )
     axis = one("plot_phase", axes, (5.0, 4.2))
     names = _names(labels, i % n, j % n, n)
     lines = values[..., [i, j]].reshape(-1, values.shape[-2], 2)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmpc.checks import check_type
+from jaxmpc.checks import check_positive, check_type
 from jaxmpc.plot.axes import draw_lines, legend, panels, time_label
 from jaxmpc.plot.columns import columns_of
 from jaxmpc.plot.limits import check_fits, mark_limits
@@ -54,6 +54,7 @@ def plot_solution(
         ['position [m]', 'speed [m/s]', 'force [N]']
     """
     check_type("plot_solution", "solution", solution, Solution)
+    check_positive("plot_solution", "dt", dt)
     if problem is not None:
         check_fits("plot_solution", solution, problem)
         state_space = problem.state_space if state_space is None else state_space

@@ -4,10 +4,9 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 import numpy as np
-from jax.core import Tracer
 
+from jaxmpc.presentation.ending import has_numbers
 from jaxmpc.presentation.status import Status
 
 _WIDTH, _HEIGHT = 160, 28  # of a sparkline, in pixels
@@ -21,7 +20,7 @@ def solution_html(solution: Any) -> str | None:
     """The table of a solution, or of a batch with any leading axes; None without numbers."""
     used = ("status", "cost", "iterations", "tolerance", "controls")
     shown = [*(getattr(solution, name) for name in used), *(solution.residuals or [None])]
-    if not all(_has_numbers(part) for part in shown):
+    if not all(has_numbers(part) for part in shown):
         return None
     status = np.asarray(solution.status)
     with np.errstate(all="ignore"):
@@ -32,12 +31,6 @@ def solution_html(solution: Any) -> str | None:
         for name, cell in rows
     )
     return f"<table>{cells}</table>"
-
-
-def _has_numbers(part: Any) -> bool:
-    if isinstance(part, jax.Array) and not isinstance(part, Tracer):
-        return part.is_fully_addressable and not part.is_deleted()
-    return isinstance(part, np.ndarray | np.generic)
 
 
 def _head(solution: Any, status: np.ndarray):

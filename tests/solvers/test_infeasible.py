@@ -52,6 +52,29 @@ def test_an_initial_state_from_which_a_bound_cannot_be_met():
     assert "infeasible" in report and "state_upper[1] at stage 1 by 0.4, and 3 more" in report
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_a_wall_that_cannot_be_reached_is_infeasible_in_both_precisions(dtype):
+    """README's cart: in float32 rounding grants short steps for ever, which lead nowhere."""
+    cart = jaxmpc.Problem(
+        lambda x, u, t, limit: x + jnp.asarray(0.1, x.dtype) * jnp.array([x[1], u[0]]),
+        lambda x, u, t, limit: 0.5 * u @ u,
+        horizon=30,
+        control_dim=1,
+        control_bounds=(-2, 2),
+        stage_inequality=lambda x, u, t, limit: jnp.array([x[1] - limit]),
+        terminal_equality=lambda x, limit: x - jnp.array([1.5, 0.0], x.dtype),
+    )
+    x0 = jnp.zeros(2, dtype)
+    slow = jax.jit(jax.vmap(lambda limit: jaxmpc.solve(cart, x0, limit)))
+    solutions = slow(jnp.array([0.1, 0.4, 0.5, 0.55, 0.6], dtype))
+    wanted = [Status.infeasible] * 4 + [Status.converged]
+    np.testing.assert_array_equal(solutions.status, wanted)
+    # At 0.1 and 0.4 m/s, 29 stages of 0.1 s: so far it can come, in the units of the problem.
+    short = 1.5 - 2.8 * np.array([0.1, 0.4])
+    found = solutions.violations.terminal_equality[:2, 0]
+    np.testing.assert_allclose(found, short, atol=0.05)
+
+
 @pytest.mark.parametrize(
     "bounds, status", [({}, Status.infeasible), ({"state_bounds": None}, Status.line_search_failed)]
 )

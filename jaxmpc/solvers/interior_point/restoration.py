@@ -1,7 +1,7 @@
 """Restoration: where the line search finds no way on, the violation is minimised instead."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxmpc.solvers.interior_point.barrier_parameter import START_MU
 from jaxmpc.solvers.interior_point.state import InteriorPointState
@@ -12,6 +12,9 @@ from jaxmpc.solvers.multiple_shooting.newton import stay
 
 FIRST_PROXIMAL = 1e-4  # the least proximal weight to try, of every barrier problem
 _FAILURES = 2  # line searches that may fail before the violation is minimised
+_CRAWLED = 8  # short steps that may leave it as it is: where rounding hides that they lead nowhere
+_SHORT = 0.3  # of a step
+_LEFT = 0.999  # the share of the violation that is as it was
 _RESTORATIONS = 5
 _STUCK_MU = 1e-2  # the barrier parameter after a least sum of squares
 _RESTORED = 0.1  # the violation, in units of that at the start of a restoration, that ends it
@@ -19,8 +22,22 @@ _RESTORED = 0.1  # the violation, in units of that at the start of a restoration
 
 def wanted(state: InteriorPointState, infeasible: Bool[Array, ""]) -> Bool[Array, ""]:
     """Whether one is to begin."""
-    begins = (state.failures > _FAILURES) & infeasible & ~state.restoring
+    lost = (state.failures > _FAILURES) | (state.crawled > _CRAWLED)
+    begins = lost & infeasible & ~state.restoring
     return begins & (state.restorations < _RESTORATIONS)
+
+
+def in_vain(state: InteriorPointState) -> Bool[Array, ""]:
+    """Whether there were enough of them, and still the violation stays as it is."""
+    spent = (state.restorations >= _RESTORATIONS) & ~state.restoring
+    return spent & (state.crawled > _CRAWLED)
+
+
+def crawled(state: InteriorPointState, violation: Float[Array, ""]) -> Int[Array, ""]:
+    """How many short steps in a row left the violation as it was, from one to the next."""
+    before = state.findings.residuals.feasibility
+    short = (state.step_size > 0) & (state.step_size < _SHORT)
+    return jnp.where(short & (violation > _LEFT * before), state.crawled + 1, 0)
 
 
 def switched(state: InteriorPointState, violation, stuck):
@@ -51,6 +68,7 @@ def switched(state: InteriorPointState, violation, stuck):
         proximal=FIRST_PROXIMAL * one,
         memory=filters.empty(jnp.sum(off)),
         failures=0 * state.failures,
+        crawled=0 * state.crawled,
         nearly=0 * state.nearly,
         still=state.still & False,
     )

@@ -132,6 +132,7 @@ class InteriorPoint(Configuration):
             weight=0 * one,
             memory=filters.empty(one),
             failures=count,
+            crawled=count,
             steps=count,
             status=jnp.where(possible, RUNNING, Status.infeasible).astype(jnp.int32),
         )
@@ -268,6 +269,7 @@ def _concluded(
         move=move._replace(possible=verdict.goes_on),
         met=judged.met & ~state.restoring,
         nearly=verdict.nearly,
+        crawled=restoration.crawled(state, judged.residuals.feasibility),
         still=verdict.small,
         memory=state.memory._replace(length=emptied),  # of another barrier problem
         proximal=jnp.where(proximal > 0, proximal / 3, forgotten),

@@ -45,6 +45,7 @@ class InteriorPointState(NamedTuple):
     weight: Float[Array, ""]  # the proximal weight in the model of the next step
     memory: Filter
     failures: Int[Array, ""]
+    crawled: Int[Array, ""]  # short steps in a row that left the violation as it was
     steps: Int[Array, ""]
     status: Int[Array, ""]
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmpc.solution import Status
+from jaxmpc.solvers.interior_point import restoration
 from jaxmpc.solvers.interior_point.judge import Judged
 from jaxmpc.solvers.interior_point.state import InteriorPointState
 from jaxmpc.solvers.loop import RUNNING
@@ -69,6 +70,7 @@ def status_of(state: InteriorPointState, verdict: Verdict) -> Int[Array, ""]:
     # Dynamics alone can be met from any state: by a simulation.
     hard = jnp.any(state.original.relaxable & ~state.original.exists[1])
     failed = jnp.where(verdict.infeasible & hard, Status.infeasible, Status.line_search_failed)
-    status = jnp.where((state.failures > FAILURES) | verdict.hopeless, failed, RUNNING)
+    lost = (state.failures > FAILURES) | verdict.hopeless | restoration.in_vain(state)
+    status = jnp.where(lost, failed, RUNNING)
     status = jnp.where(state.proximal > LARGEST_PROXIMAL, Status.regularization_limit, status)
     return jnp.where(verdict.solved & ~state.restoring, Status.converged, status)
