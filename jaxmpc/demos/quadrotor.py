@@ -93,9 +93,12 @@ def _picture(states: np.ndarray, tilt: np.ndarray, thrusts: np.ndarray):
         "tilt [deg]": tilt,
         "height [m]": states[:, 2],
         "sideways [m]": np.linalg.norm(states[:, :2], axis=1),
-        "thrusts [N]": thrusts.T,
+        **{f"thrust {i + 1} [N]": thrust for i, thrust in enumerate(thrusts.T)},
     }
     axes = plot.plot_series(series, DT)
+    for axis in axes[3:]:
+        for limit in (0.0, LARGEST):
+            axis.axhline(limit, color="0.4", lw=1, ls="--")
     axes[0].set_yticks(range(0, 181, 45))
     axes[0].figure.suptitle("A quadrotor turns upright")
     return axes

@@ -28,8 +28,10 @@ def solid_view(axis, points: np.ndarray, margin: float):
     missing = np.maximum(_THINNEST * longest - (high - low), 0.0) / 2
     low, high = low - missing, high + missing
     axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axis.set_box_aspect(high - low, zoom=0.85)
-    axis.set(xlabel="x [m]", ylabel="y [m]", zlabel="z [m]")
+    axis.set_box_aspect(high - low, zoom=0.75)
+    for name, pad in (("x", 4), ("y", 8), ("z", 16)):  # points, clear of the numbers
+        getattr(axis, f"set_{name}label")(f"{name} [m]", labelpad=pad)
+    axis.tick_params(axis="z", pad=6)
     axis.tick_params(labelsize="small")
     shares = (high - low) / longest
     for side, share in zip((axis.xaxis, axis.yaxis, axis.zaxis), shares, strict=True):

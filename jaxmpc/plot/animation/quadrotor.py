@@ -1,4 +1,4 @@
-"""The quadrotor in space: two arms, four rotors, and its shadow on the floor."""
+"""The quadrotor in space: two arms, four rotors, a mast that points up, its shadow on the floor."""
 
 import numpy as np
 
@@ -44,6 +44,7 @@ def _body(axis, pose, controls, p, look: Look):
     colors = (LOUD, "black", "black", "black")  # rotor 1 is the front
     rings = [axis.plot([], [], [], color=c, lw=2 * thick, **paint)[0] for c in colors]
     thrusts = [axis.plot([], [], [], color=GREY, lw=2 * thick, **paint)[0] for _ in colors]
+    (mast,) = axis.plot([], [], [], color=LOUD, lw=2 * thick, **paint)
     floor = axis.get_zlim()[0]
     (shadow,) = axis.plot([], [], [], "o", color="0.7", ms=5 * thick, **paint)
     path = trace(axis, pose[:, :3], look)
@@ -58,8 +59,9 @@ def _body(axis, pose, controls, p, look: Look):
         for ring, thrust, hub, high in zip(rings, thrusts, hubs, lift[frame], strict=True):
             ring.set_data_3d(*(hub + around).T)
             thrust.set_data_3d(*np.stack([hub, hub + high * up], axis=1))
+        mast.set_data_3d(*np.stack([place, place + 0.6 * arm * up], axis=1))
         shadow.set_data_3d(place[:1], place[1:2], [floor])
-        return (*arms, *rings, *thrusts, shadow, *path(frame))
+        return (*arms, *rings, *thrusts, mast, shadow, *path(frame))
 
     return draw
 
