@@ -57,6 +57,7 @@ def test_gains_costates_and_violations_are_of_directions(best):
     assert best.violations.dynamics.shape == (16, 6)
 
 
+@pytest.mark.slow
 def test_costates_and_gains_are_derivatives_along_the_space():
     """Of the cost and of the first control, by differences of solves from states nearby."""
     problem = slew()
@@ -100,6 +101,7 @@ def along(free):
     return jnp.concatenate([THETA[:3] + free[:3], turned(free[3:9]), THETA[10:] + free[9:]])
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_differences():
     values = jax.jit(jax.vmap(lambda free: outcomes(along(free))))
     differences = reference.central_difference(values, np.zeros(10), 2e-3)
@@ -344,6 +346,7 @@ def test_a_loop_by_hand_is_a_solve(best):
     np.testing.assert_allclose(found.controls, best.controls, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_receding_horizon_on_a_space():
     """Noise is a step along the space, gains act on steps, and the loop ends at the goal."""
     controller = jaxmpc.RecedingHorizon(slew(), iterations=2)
@@ -665,6 +668,7 @@ def leaving(x, u, t, params):
     return after * jnp.array([1.1] * 4 + [1.0] * 3)
 
 
+@pytest.mark.slow
 def test_dynamics_that_leave_the_space_are_found_out():
     problem = dataclasses.replace(slew(), dynamics=leaving)
     with pytest.raises(ValueError, match="dynamics lead off the state space"):

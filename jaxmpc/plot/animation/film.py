@@ -39,7 +39,7 @@ def animate(
         states: [T+1, n], or [B, T+1, n]: then the first one, and the others faintly.
         dt: the length of a step [s].
         controls: [T, m], or [B, T, m], to be drawn with it; or None.
-        params: the model's, for its lengths; None means its defaults.
+        params: the model's, for its lengths; what it does not have is the default.
         slowdown: seconds of film for a second of motion.
         frames_per_second: of the film; between the states the motion is interpolated.
         axes: where to draw (of `projection="3d"` for a quadrotor or a chain); None makes a figure.
@@ -96,11 +96,7 @@ def animate(
 
 
 def _params(model: Callable, params: Mapping[str, Any] | None) -> dict[str, Any]:
-    defaults = actor_of(model).defaults
-    missing = [] if params is None else [key for key in defaults if key not in params]
-    if missing:
-        raise ValueError(f"animate: params has no {missing}; wanted the keys {list(defaults)}.")
-    return {**defaults, **(params or {})}
+    return {**actor_of(model).defaults, **(params or {})}
 
 
 def _checked(model: Callable, actor: Actor, states, controls):
@@ -112,7 +108,10 @@ def _checked(model: Callable, actor: Actor, states, controls):
         )
     if not actor.fits(states.shape[-1]):
         size = actor.size or "6 M + 3"
-        raise ValueError(f"animate: states of {name} have n = {size}; got shape {states.shape}.")
+        known = f": {', '.join(labels(model)[: actor.size])}" if actor.size else ""
+        raise ValueError(
+            f"animate: states of {name} have n = {size}{known}; got shape {states.shape}."
+        )
     inputs = len(labels(model, states.shape[-1])) - states.shape[-1]
     wanted = (*states.shape[:-2], states.shape[-2] - 1, inputs)
     states = states.reshape(-1, *states.shape[-2:])
