@@ -17,8 +17,9 @@ _CLOSE = 1e-4  # of the distance between two bounds: what counts as being at one
 _VIOLATED = 10  # times the tolerance, as in `jaxmpc.describe`
 _FAR = 3.0  # a bound that would make a panel's range that much larger is left outside
 _SHADE = 0.15  # the opacity where all elements are at a bound
-_MARKS = {"dynamics": "x", "stage_inequality": "^", "stage_equality": "v"}  # of stages
-_END = {"terminal_inequality": "<", "terminal_equality": "D"}
+_MARKERS = {("stage", "inequality"): "^", ("stage", "equality"): "v"}
+_MARKERS |= {("end", "inequality"): "<", ("end", "equality"): "D"}
+_MARKS = {k.name: _MARKERS[k.place, k.sense] for k in KINDS.values() if not k.is_bound}
 
 
 class _Limits(NamedTuple):
@@ -128,11 +129,11 @@ def _mark_states(axis, column: Column, solution: Solution, problem: Problem, dt:
 def _violated(solution: Solution, problem: Problem) -> dict[str, tuple[np.ndarray, str]]:
     """The stages at which each constraint is violated, by any element; and its marker."""
     found = {}
-    for name, marker in {**_MARKS, **_END}.items():
+    for name, marker in {"dynamics": "x", **_MARKS}.items():
         beyond = _beyond(solution, name)
         if not np.any(beyond):
             continue
-        if name in _END:
+        if name in KINDS and KINDS[name].place == "end":
             stages = np.array([problem.horizon])
         else:
             by_stage = np.any(beyond, axis=-1).reshape(-1, problem.horizon)
