@@ -384,8 +384,8 @@ assert len(automatic) < len(library)
 # print(np.round(costs[:10], 1), "at last", round(costs[-1], 1))
 # assert costs[1] > costs[0]
 # ```
-# The cost rises and falls and rises again, up to 263, and then the method arrives all the same. That
-# is luck: only a cost that falls in every iteration cannot wander about forever.
+# The cost rises and falls and rises again, up to 263, and then the method arrives all the same.
+# That is luck: only a cost that falls in every iteration cannot wander about forever.
 #
 # </details>
 #
