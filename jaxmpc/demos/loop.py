@@ -124,7 +124,8 @@ def _against_a_clock(report: Report, samples: int) -> tuple[control.TimingReport
 
 
 def _picture(loop: jaxmpc.Simulation):
-    axes = plot.plot_closed_loop(loop, DT, ("angle [rad]", "rate [rad/s]", "torque [N m]"), 8)
+    names = ("angle [rad]", "rate [rad/s]", "torque [N m]")
+    axes = plot.plot_closed_loop(loop, DT, names, 8, problem=PROBLEM)
     axes[0].figure.suptitle(
         f"Controls late, measurements noisy and now and then lost, a push at {DT * PUSHED:g} s"
     )

@@ -90,6 +90,8 @@ def _portrait(angle: np.ndarray, rate: np.ndarray, controls: np.ndarray):
     plot.plot_phase(states, labels=names, axes=axes["phase"])
     series = {"angle [deg]": states[:, 0], "torque [N m]": controls[:, 0]}
     plot.plot_series(series, DT, axes=[axes["angle"], axes["torque"]])
+    for limit in (-TORQUE, TORQUE):
+        axes["torque"].axhline(limit, color="0.4", lw=1, ls="--")
     lowest, highest = states[:, 0].min(), states[:, 0].max()
     turns = [turn for turn in range(-720, 721, 90) if lowest - 9 < turn < highest + 9]
     axes["phase"].set_xticks(turns)

@@ -62,6 +62,19 @@ def mark_limits(
             )
 
 
+def mark_bounds(axes: np.ndarray, columns: list[Column], problem: Problem, n: int, dt: float):
+    """Draw the bounds that are the same at all stages, over a loop that may be longer."""
+    for axis, column in zip(axes, columns, strict=True):
+        limits = _limits_of(problem, column, n)
+        if limits is None or not all(np.all(bound == bound[0]) for bound in limits[:2]):
+            continue
+        samples = column.values.shape[-1] - limits.first
+        lower, upper = (np.full(samples, bound[0]) for bound in limits[:2])
+        limits = limits._replace(lower=lower, upper=upper)
+        _shade(axis, column, limits, dt)
+        _dash(axis, column, limits, dt)
+
+
 def _limits_of(problem: Problem, column: Column, n: int) -> _Limits | None:
     if column.entry is None:
         return None

@@ -10,6 +10,8 @@ from jaxmpc.control import Simulation
 from jaxmpc.control.closed_loop import Prediction
 from jaxmpc.plot.axes import GREY, LOUD, QUIET, legend, panels, time_label
 from jaxmpc.plot.columns import columns_of, readable
+from jaxmpc.plot.limits import mark_bounds
+from jaxmpc.problem import Problem
 from jaxmpc.spaces import Space
 
 
@@ -19,6 +21,7 @@ def plot_closed_loop(
     labels: Sequence[str] = (),
     every: int = 5,
     *,
+    problem: Problem | None = None,
     state_space: Space | None = None,
     axes: Any = None,
 ) -> np.ndarray:
@@ -29,6 +32,8 @@ def plot_closed_loop(
         dt: the length of a sample [s].
         labels: n + m names, with units: of the states, then of the controls.
         every: draws the plan of each so manyth sample, where plans were kept.
+        problem: what was solved at each sample: its bounds are drawn as by `plot_solution`, those
+            that are the same at all stages.
         state_space: as for `plot_solution`.
         axes: where to draw, one a signal; None makes a figure.
 
@@ -52,6 +57,9 @@ def plot_closed_loop(
             "plot_closed_loop: simulation must be of one loop, with states [S+1, n]; got shape "
             f"{np.shape(simulation.states)}. For a batch there is plot_fan."
         )
+    if problem is not None:
+        check_type("plot_closed_loop", "problem", problem, Problem)
+        state_space = problem.state_space if state_space is None else state_space
     given = (simulation.states, simulation.controls, labels, state_space)
     columns = columns_of("plot_closed_loop", *given)
     drawn = panels("plot_closed_loop", [c.label for c in columns], time_label(dt), axes)
@@ -73,6 +81,8 @@ def plot_closed_loop(
         if len(failed):
             marks = {"color": GREY, "ms": 6, "mew": 1.5, "label": "an earlier plan followed"}
             axis.plot(dt * failed, happened[failed], "x", **marks)
+    if problem is not None:
+        mark_bounds(drawn, columns, problem, np.shape(simulation.states)[-1], dt)
     if axes is None:
         legend(drawn)
     return drawn

@@ -1,5 +1,7 @@
 """Closed loops, fans, and times of steps."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,26 @@ def test_plans_over_what_happened():
     png(axes)
     with pytest.raises(ValueError, match="got 2 labels; wanted n \\+ m = 3"):
         plot.plot_closed_loop(loop, labels=("a", "b"))
+
+
+def test_bounds_over_a_loop():
+    """Dashed over all eight samples, shaded where the force has reached one of them."""
+    problem = jaxmpc.Problem(
+        lambda x, u, t, p: x, lambda x, u, t, p: 0.0, horizon=T, control_dim=1,
+        control_bounds=(-2.0, 1.0),
+    )  # fmt: skip
+    axes = plot.plot_closed_loop(simulation(), 0.1, LABELS, problem=problem)
+    bounds = [line for line in axes[2].lines if line.get_label() == "bound"]
+    assert sorted(float(line.get_ydata()[0]) for line in bounds) == [-2.0, 1.0]
+    assert all(np.isclose(line.get_xdata()[-1], 0.1 * S) for line in bounds)
+    (shade,) = axes[2].patches  # the last sample
+    np.testing.assert_allclose([shade.get_x(), shade.get_x() + shade.get_width()], [0.7, 0.8])
+    assert not axes[0].patches
+    moving = dataclasses.replace(problem, control_bounds=(-2.0, np.linspace(1, 2, T)[:, None]))
+    axes = plot.plot_closed_loop(simulation(), problem=moving)  # at which stage of a plan?
+    assert not [line for line in axes[2].lines if line.get_label() == "bound"]
+    with pytest.raises(TypeError, match="problem must be a Problem"):
+        plot.plot_closed_loop(simulation(), problem=3)
 
 
 def test_a_loop_without_plans():
