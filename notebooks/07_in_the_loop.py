@@ -125,7 +125,7 @@ assert jnp.cos(loop.states[-1, 0]) > 0.99 > jnp.cos(followed.states[-20:, 0]).mi
 
 # %%
 LABELS = ["angle [rad]", "speed [rad/s]", "torque [N m]"]
-_ = plot.plot_closed_loop(loop, DT, LABELS, every=10, state_space=problem.state_space)
+_ = plot.plot_closed_loop(loop, DT, LABELS, every=10, problem=problem)
 print(f"{int(loop.converged.sum())} of {SAMPLES} plans converged")
 
 # %% [markdown]

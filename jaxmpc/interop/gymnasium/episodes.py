@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
+from tqdm import tqdm
 
 from jaxmpc.checks import check_positive, check_type
 from jaxmpc.control.simulation import Controller
@@ -21,6 +22,9 @@ from jaxmpc.interop.gymnasium.adapters import (
     wrappers_of,
 )
 from jaxmpc.problem import Problem
+
+# A progress bar for what takes longer than three seconds, where somebody looks.
+_WATCHED: dict[str, Any] = {"disable": None, "delay": 3.0, "leave": False, "ncols": 79}
 
 
 class Episode(NamedTuple):
@@ -116,6 +120,7 @@ def run_episode(
     plan = controller.init(jnp.asarray(x), params, **keyed)
     states, controls, rewards, statuses, seconds = [x], [], [], [], []
     terminated = truncated = False
+    bar = tqdm(total=steps, desc="episode", unit=" steps", **_WATCHED)
     while not (terminated or truncated) and len(controls) < steps:
         start = time.perf_counter()
         u, plan = controller.step(jnp.asarray(x), plan, params)
@@ -133,6 +138,8 @@ def run_episode(
         controls.append(u)
         rewards.append(float(reward))
         statuses.append(int(getattr(plan, "status", -1)))
+        bar.update()
+    bar.close()
     return Episode(
         np.asarray(states),
         np.asarray(controls),
