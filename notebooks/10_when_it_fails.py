@@ -370,7 +370,7 @@ columns = jaxmpc.Problem(
     stage_inequality=outside_columns,
     terminal_equality=lambda x, params: x - jnp.array([1.0, 0.0]),
 )
-left, still = jnp.array([-1.0, 0.0]), jnp.zeros((20, 2))
+left, still = jnp.array([-1.0, 0.05]), jnp.zeros((20, 2))
 stuck = jaxmpc.solve(columns, left, states=jnp.tile(left, (21, 1)), controls=still)
 print(jaxmpc.describe(stuck))
 

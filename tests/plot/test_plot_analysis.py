@@ -69,7 +69,7 @@ def test_a_phase_portrait_of_many_and_of_other_states(solution):
     axis = plot.plot_phase(states, -1, 0)
     assert len(axis.lines) == 2 + 2 and axis.get_xlabel() == "x[1]"
     np.testing.assert_allclose(axis.lines[1].get_xydata(), states[1][:, ::-1])
-    with pytest.raises(ValueError, match="j must be an entry of the 2 states, got 2"):
+    with pytest.raises(ValueError, match="j must be the number of one of the 2 states, got 2"):
         plot.plot_phase(states, 0, 2)
     with pytest.raises(ValueError, match=r"states must be \[..., T\+1, n\]"):
         plot.plot_phase(np.zeros(3))

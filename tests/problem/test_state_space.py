@@ -480,6 +480,7 @@ class Sphere:
         return self.frame(x) @ y / (x @ y)
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own():
     sphere, goal = Sphere(), jnp.array([0.0, 0.6, 0.8])
 

@@ -79,6 +79,7 @@ def far_away(x, u, t, weight):
     return jnp.stack([x[1] - 50.0, -x[1] - 50.0])
 
 
+@pytest.mark.slow
 def test_smooth_derivatives_keep_it_fixed():
     adjoint = ImplicitAdjoint(smoothing=1e-3)
 
@@ -96,6 +97,7 @@ def test_smooth_derivatives_keep_it_fixed():
     np.testing.assert_allclose(pinned, wanted, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_forward_mode_agrees():
     problem = build(0.3, 0.3)
     solution = jaxmpc.solve(problem, X0, 0.1)
