@@ -1,14 +1,12 @@
 """A short readable report on a solution, or on a batch of them."""
 
-import textwrap
-
 import numpy as np
 from jax.core import Tracer
 
+from jaxmpc.presentation.wrap import wrapped
 from jaxmpc.problem.kinds import KINDS
 from jaxmpc.solution import Solution, Status
 
-_WIDTH = 80  # of a terminal
 _COUNTED = 10  # times the tolerance: what counts as violated, or as a multiplier
 
 
@@ -56,7 +54,7 @@ def _describe_one(solution: Solution) -> str:
     at_bound = int(np.sum(np.asarray(largest) > least))
     rounded = ", met to working precision" if _to_working_precision(solution) else ""
     lines = [
-        *_wrapped(f"{status.name}: {status.message}", "  "),
+        *wrapped(f"{status.name}: {status.message}", "  "),
         f"  cost            {float(solution.cost):.9g}",
         f"  iterations      {int(solution.iterations)}",
         f"  stationarity    {float(residuals.stationarity):.2e}  (scaled)",
@@ -69,11 +67,6 @@ def _describe_one(solution: Solution) -> str:
     word = "slack" if status == Status.converged else "violated"
     lines += [f"  {word:<15} {text}" for text in _violated(solution)]
     return "\n".join(lines)
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    """Lines that a terminal does not break."""
-    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _to_working_precision(solution: Solution) -> np.ndarray:
@@ -127,7 +120,7 @@ def _describe_batch(solution: Solution, status: np.ndarray) -> str:
         if count and member != Status.converged:
             first = int(np.argmax(flat == member))
             told = f"  {count} {member.name} (first: element {first}): {member.message}"
-            lines += _wrapped(told, "    ")
+            lines += wrapped(told, "    ")
     tolerance = np.asarray(solution.tolerance)
     tolerances = " to ".join(f"{t:.2e}" for t in sorted({tolerance.min(), tolerance.max()}))
     rounded = int(np.sum(_to_working_precision(solution)))

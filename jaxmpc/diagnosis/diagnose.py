@@ -16,6 +16,7 @@ from jaxmpc.diagnosis.not_finite import not_finite
 from jaxmpc.diagnosis.runaway import unbounded
 from jaxmpc.diagnosis.scaling import scales_apart
 from jaxmpc.diagnosis.stalled import stalled
+from jaxmpc.presentation.wrap import wrapped
 from jaxmpc.problem import Problem
 from jaxmpc.problem.closures import check_and_hoist, close_over_static
 from jaxmpc.solution import Solution, Status
@@ -61,15 +62,14 @@ def diagnose(problem: Problem, x0: Float[Array, " n"], params: PyTree, solution:
     Example:
         >>> lost = jnp.array([jnp.nan, 0.0])
         >>> solution = jaxmpc.solve(problem, lost, params)
-        >>> print(jaxmpc.diagnose(problem, lost, params, solution).splitlines()[1])
+        >>> print(jaxmpc.diagnose(problem, lost, params, solution).splitlines()[-1])
         x0[0] is NaN: no solver can start from that; check where it comes from.
     """
     _check(problem, x0, params, solution)
     x0 = check_state(x0)
     status = Status(int(solution.status))
-    return "\n".join(
-        [f"{status.name}: {status.message}", *_findings(problem, x0, params, solution)]
-    )
+    told = [f"{status.name}: {status.message}", *_findings(problem, x0, params, solution)]
+    return "\n".join(line for sentences in told for line in wrapped(sentences))
 
 
 def _findings(problem: Problem, x0, params: PyTree, solution: Solution) -> list[str]:

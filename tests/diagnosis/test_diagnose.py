@@ -73,7 +73,12 @@ def rolled_out(problem, x0):
 def lines_of(*args):
     report = jaxmpc.diagnose(*args)
     print(report)
-    return report.split("\n")
+    assert all(len(line) < 80 for line in report.split("\n") if " " in line.strip())
+    return unwrapped(report)
+
+
+def unwrapped(report):
+    return report.replace("\n  ", " ").split("\n")
 
 
 def only(lines, *words):
@@ -340,10 +345,10 @@ def test_what_was_sampled():
     solver = jaxmpc.CEM(samples=16, elites=4, iterations=2)
     x0 = jnp.array([1.5])
     solution = jaxmpc.solve(problem, x0, solver=solver, key=jax.random.key(0))
-    first, second = jaxmpc.diagnose(problem, x0, None, solution).split("\n")
+    first, second = unwrapped(jaxmpc.diagnose(problem, x0, None, solution))
     assert first.startswith("sampled: ")
     assert second.startswith("stage_inequality, row 0, is violated by 0.4")
     assert "penalty" in second
     free = dataclasses.replace(problem, stage_inequality=None)
     solution = jaxmpc.solve(free, x0, solver=solver, key=jax.random.key(0))
-    assert jaxmpc.diagnose(free, x0, None, solution).count("\n") == 0
+    assert len(unwrapped(jaxmpc.diagnose(free, x0, None, solution))) == 1
