@@ -1,103 +1,92 @@
 """Robots that MuJoCo simulates, and an actor that plans."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bench.tables.markdown import brief, link, spread, table
 
+# What stands in the cells of each column, by its head.
+Columns = dict[str, Callable[[dict[str, Any]], str]]
+
 
 def environments(content: dict[str, Any], file: str) -> str:
     """Mean returns in Gymnasium's environments."""
-    rows = [
-        [
-            of["environment"],
-            str(of["seeds"]),
-            f"{of['mean_return']:.4g}",
-            f"{of['worst_return']:.4g}",
-            f"{of['published']:.4g}",
-            f"{of['hindsight']:.4g}",
-            brief(of["milliseconds"]),
-        ]
-        for of in content["results"]
-    ]
-    heads = [
-        "",
-        "seeds",
-        "mean return",
-        "worst",
-        "best published",
-        "best known plan",
-        "ms a sample",
-    ]
-    return (
-        "Receding horizon from the environments' own starts (`python -m bench.robots.environments`"
-        f", {link(file)}):\n\n{table(heads, rows)}\n"
-    )
+    columns: Columns = {
+        "": lambda of: of["environment"],
+        "seeds": lambda of: str(of["seeds"]),
+        "mean return": lambda of: f"{of['mean_return']:.4g}",
+        "worst": lambda of: f"{of['worst_return']:.4g}",
+        "best published": lambda of: f"{of['published']:.4g}",
+        "best known plan": lambda of: f"{of['hindsight']:.4g}",
+        "ms a sample": lambda of: brief(of["milliseconds"]),
+    }
+    start = "Receding horizon from the environments' own starts ("
+    made = f"`python -m bench.robots.environments`, {link(file)}"
+    return f"{start}{made}):\n\n{_table(columns, content)}\n"
 
 
 def own(content: dict[str, Any], file: str) -> str:
     """Our own robots: how a solve ended, and how far from its goal."""
-    rows = [
-        [
-            of["robot"],
-            of["solver"],
-            of["status"],
-            str(of["iterations"]),
-            f"{1e3 * of['miss']:.1f}",
-            f"{of['seconds']:.1f}",
-        ]
-        for of in content["results"]
-    ]
-    heads = ["", "solver", "status", "iterations", "off by [mm]", "seconds"]
-    return f"`python -m bench.robots.own` ({link(file)}):\n\n{table(heads, rows)}\n"
+    columns: Columns = {
+        "": lambda of: of["robot"],
+        "solver": lambda of: of["solver"],
+        "status": lambda of: of["status"],
+        "iterations": lambda of: str(of["iterations"]),
+        "off by [mm]": lambda of: f"{1e3 * of['miss']:.1f}",
+        "seconds": lambda of: f"{of['seconds']:.1f}",
+    }
+    return _alone("own", columns, content, file)
 
 
 def hopper(content: dict[str, Any], file: str) -> str:
     """How many hops in how many seconds."""
-    rows = [
-        [
-            of.get("by", "samples"),
-            f"{of['seconds']:.1f}",
-            str(of["hops"]),
-            "yes" if of["fell"] else "no",
-            f"{of['forwards']:.2f}",
-            f"{of['milliseconds'] / 1e3:.1f}",
-        ]
-        for of in content["results"]
-    ]
-    heads = ["hopper, by", "seconds", "hops", "fell", "forwards [m]", "seconds a sample"]
-    return f"`python -m bench.robots.hopper` ({link(file)}):\n\n{table(heads, rows)}\n"
+    columns: Columns = {
+        "hopper, by": lambda of: of["by"],
+        "seconds": lambda of: f"{of['seconds']:.1f}",
+        "hops": lambda of: str(of["hops"]),
+        "fell": _fell,
+        "forwards [m]": lambda of: f"{of['forwards']:.2f}",
+        "seconds a sample": lambda of: f"{of['milliseconds'] / 1e3:.1f}",
+    }
+    return _alone("hopper", columns, content, file)
 
 
 def humanoid(content: dict[str, Any], file: str) -> str:
     """A push, and what came of it."""
-    rows = [
-        [
-            of.get("by", "samples"),
-            f"{of['push_newton']:.0f} N for {of['push_seconds']:.2f} s",
-            f"{of['stood_seconds']:.1f}",
-            "yes" if of["fell"] else "no",
-            f"{of['furthest']:.2f}",
-            f"{of['milliseconds'] / 1e3:.2f}",
-        ]
-        for of in content["results"]
-    ]
-    heads = ["humanoid, by", "push", "stood [s]", "fell", "furthest away [m]", "seconds a sample"]
-    return f"`python -m bench.robots.humanoid` ({link(file)}):\n\n{table(heads, rows)}\n"
+    columns: Columns = {
+        "humanoid, by": lambda of: of["by"],
+        "push": lambda of: f"{of['push_newton']:.0f} N for {of['push_seconds']:.2f} s",
+        "stood [s]": lambda of: f"{of['stood_seconds']:.1f}",
+        "fell": _fell,
+        "furthest away [m]": lambda of: f"{of['furthest']:.2f}",
+        "seconds a sample": lambda of: f"{of['milliseconds'] / 1e3:.2f}",
+    }
+    return _alone("humanoid", columns, content, file)
 
 
 def pushed(content: dict[str, Any], file: str) -> str:
     """A box, a finger, and where it ended."""
-    rows = [
-        [
-            of["solver"],
-            f"{1e3 * of['off']:.0f}",
-            f"{of['off_degrees']:.0f}",
-            f"{of['milliseconds'] / 1e3:.1f}",
-        ]
-        for of in content["results"]
-    ]
-    heads = ["a pushed box, by", "off by [mm]", "[degrees]", "seconds a sample"]
-    return f"`python -m bench.robots.push` ({link(file)}):\n\n{table(heads, rows)}\n"
+    columns: Columns = {
+        "a pushed box, by": lambda of: of["solver"],
+        "off by [mm]": lambda of: f"{1e3 * of['off']:.0f}",
+        "[degrees]": lambda of: f"{of['off_degrees']:.0f}",
+        "seconds a sample": lambda of: f"{of['milliseconds'] / 1e3:.1f}",
+    }
+    return _alone("push", columns, content, file)
+
+
+def _alone(script: str, columns: Columns, content: dict[str, Any], file: str) -> str:
+    where = f"`python -m bench.robots.{script}` ({link(file)})"
+    return f"{where}:\n\n{_table(columns, content)}\n"
+
+
+def _table(columns: Columns, content: dict[str, Any]) -> str:
+    rows = [[cell(of) for cell in columns.values()] for of in content["results"]]
+    return table(list(columns), rows)
+
+
+def _fell(of: dict[str, Any]) -> str:
+    return "yes" if of["fell"] else "no"
 
 
 def actors(content: dict[str, Any], file: str) -> str:

@@ -33,10 +33,7 @@ from jaxmpc.solvers.multiple_shooting.filter_search import Place, filter_search
 from jaxmpc.solvers.multiple_shooting.iterate import Functions, setting_of
 from jaxmpc.solvers.multiple_shooting.model import condensed, derivatives_at, row_model
 from jaxmpc.solvers.multiple_shooting.newton import Model, Move, move_along, no_box, stay
-from jaxmpc.solvers.options import (
-    AFTER_FAILURE,
-    default_tolerance,
-)
+from jaxmpc.solvers.options import AFTER_FAILURE, default_tolerance
 from jaxmpc.solvers.report import print_interior_point
 from jaxmpc.solvers.start import first_states, scales_at_first, scales_of_guess
 from jaxmpc.trajectory import Trajectory, falls_without_limit

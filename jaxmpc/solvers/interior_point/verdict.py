@@ -70,7 +70,8 @@ def status_of(state: InteriorPointState, verdict: Verdict) -> Int[Array, ""]:
     # Dynamics alone can be met from any state: by a simulation.
     hard = jnp.any(state.original.relaxable & ~state.original.exists[1])
     failed = jnp.where(verdict.infeasible & hard, Status.infeasible, Status.line_search_failed)
-    lost = (state.failures > FAILURES) | verdict.hopeless | restoration.in_vain(state)
+    in_vain = restoration.in_vain(state) & verdict.infeasible
+    lost = (state.failures > FAILURES) | verdict.hopeless | in_vain
     status = jnp.where(lost, failed, RUNNING)
     status = jnp.where(state.proximal > LARGEST_PROXIMAL, Status.regularization_limit, status)
     return jnp.where(verdict.solved & ~state.restoring, Status.converged, status)
